@@ -1,0 +1,1 @@
+"""rayformers: train and serve transformer models on a Ray cluster."""
