@@ -1,0 +1,42 @@
+"""A stack of layers with recording and gradient checkpointing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from .context import Context
+
+
+class Stack(nn.Module):
+    """Layers in order, then an optional norm: [B, T, D] -> [B, T, D].
+
+    Args:
+        layers: modules called as layer(x, context).
+        norm: applied to the result.
+        record_norm: whether the last recorded state is the normed result (decoders such as GPT-2 and Llama) or the
+            last layer's own output (ViT).
+    """
+
+    def __init__(self, layers: Iterable[nn.Module], norm: nn.Module | None = None, *, record_norm: bool = True) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        self.norm = norm
+        self.record_norm = record_norm
+        self.gradient_checkpointing = False
+
+    def forward(self, x: Tensor, context: Context) -> Tensor:
+        states = context.states if context.record_states else None
+        for layer in self.layers:
+            if states is not None:
+                states.append(x)
+            if self.gradient_checkpointing and self.training:
+                x = checkpoint(layer, x, context, use_reentrant=False)
+            else:
+                x = layer(x, context)
+        normed = x if self.norm is None else self.norm(x)
+        if states is not None:
+            states.append(normed if self.record_norm else x)
+        return normed
