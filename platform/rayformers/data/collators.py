@@ -58,5 +58,7 @@ def collate_columns(columns: Mapping[str, Any]) -> dict[str, torch.Tensor]:
     for name, values in columns.items():
         if isinstance(values, list):
             raise InputError(f"Column {name!r} has rows of different lengths. Pass a data_collator that pads.")
-        batch["labels" if name in ("label", "label_ids") else name] = torch.from_numpy(np.ascontiguousarray(values).copy())
+        batch["labels" if name in ("label", "label_ids") else name] = torch.from_numpy(
+            np.ascontiguousarray(values).copy()
+        )
     return batch

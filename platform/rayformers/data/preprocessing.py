@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -72,7 +73,7 @@ class ShardTask:
             "name": [shard.name],
             "count": [shard.rows],
             "sha256": [shard.sha256],
-            "columns": [[(c.name, c.dtype, ",".join(map(str, c.shape)) if c.shape is not None else "*") for c in columns]],
+            "columns": [json.dumps([column.to_dict() for column in columns])],
         }
 
 
@@ -106,7 +107,7 @@ def preprocess(
         for index, start in enumerate(range(0, len(rows), shard_rows))
     ]
     done = sorted(_distributed(work, task) if distributed else _local(work, task), key=lambda row: int(row["index"]))
-    columns = [_columns(row["columns"]) for row in done]
+    columns = [[Column.from_dict(column) for column in json.loads(str(row["columns"]))] for row in done]
     for index, found in enumerate(columns):
         if found != columns[0]:
             raise InputError(f"Shard {index} of {source.name} has columns {found}; the first has {columns[0]}.")
@@ -118,13 +119,6 @@ def preprocess(
         ),
     )
     return ShardedDataset(folder)
-
-
-def _columns(described: Iterable[Any]) -> list[Column]:
-    return [
-        Column(name=str(name), dtype=str(dtype), shape=None if shape == "*" else [int(n) for n in str(shape).split(",") if n])
-        for name, dtype, shape in described
-    ]
 
 
 def _local(work: list[dict[str, Any]], task: ShardTask) -> list[dict[str, Any]]:

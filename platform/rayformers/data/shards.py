@@ -80,7 +80,9 @@ class ShardedDataset:
         """
         file = self.folder / MANIFEST
         if not file.is_file():
-            raise NotFoundError(f"{self.folder} has no {MANIFEST}: it is no whole dataset. Run the preprocessing again.")
+            raise NotFoundError(
+                f"{self.folder} has no {MANIFEST}: it is no whole dataset. Run the preprocessing again."
+            )
         try:
             return Manifest.from_dict(json.loads(file.read_text(encoding="utf-8")))
         except ValueError as error:
@@ -188,7 +190,9 @@ def write_rows(folder: Path, rows: Sequence[Mapping[str, Any]], *, shard_rows: i
     digest = content_hash(shards)
     write_manifest(
         folder,
-        Manifest(fingerprint=digest, columns=schema or [], shards=shards, content_hash=digest, about={"source": "rows"}),
+        Manifest(
+            fingerprint=digest, columns=schema or [], shards=shards, content_hash=digest, about={"source": "rows"}
+        ),
     )
     return ShardedDataset(folder)
 
