@@ -24,6 +24,7 @@ UPLOAD_EXCLUDES = ("**/__pycache__", ".git", ".venv", "runs", "mlruns", "mlartif
 def runtime_env(
     *,
     local: bool = True,
+    upload: bool = True,
     device: Literal["cpu", "cuda"] | None = None,
     env_vars: Mapping[str, str] | None = None,
     secrets: Sequence[str] = (),
@@ -33,7 +34,8 @@ def runtime_env(
     """A runtime environment for `ray.init`, `connect` or a Ray Job.
 
     Args:
-        local: the nodes see this machine's files; False uploads the package instead.
+        local: the nodes are this machine, or see its files.
+        upload: with local=False, send the package along; False where the nodes' image has it.
         device: pins DeepSpeed's accelerator. None lets every worker find its own, as a cluster with both kinds needs.
         env_vars: variables for every worker; they win over the forwarded ones.
         secrets: NAMES of variables to copy from this process. Ray keeps the values with the job, where whoever can
@@ -56,7 +58,7 @@ def runtime_env(
         parts = [str(PACKAGE_DIR.parent), *(part for part in inherited.split(os.pathsep) if part)]
         variables["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(parts))
         variables.setdefault("PATH", path_with_tools())
-    else:
+    elif upload:
         environment["py_modules"] = [str(PACKAGE_DIR)]
     if working_dir is not None:
         folder = Path(working_dir).resolve()
