@@ -1,1 +1,58 @@
-"""rayformers: train and serve transformer models on a Ray cluster."""
+"""rayformers: train and serve transformer models on a Ray cluster, from the Hub's checkpoint files.
+
+Every public name is imported when first used (PEP 562), so that `import rayformers` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from .models.catalog import AUTO_CLASSES, class_names
+
+__version__ = "0.1.0"
+
+_NAMES: dict[str, tuple[str, ...]] = {
+    "errors": ("PipelineException", "RayformersError"),
+    "models.auto": ("AutoConfig", *AUTO_CLASSES),
+    "models.base": ("PreTrainedModel",),
+    "models.config": ("PretrainedConfig",),
+    "models.loading": ("load_sharded_checkpoint",),
+    "models.outputs": ("ModelOutput",),
+    "pipelines": ("TASKS", "ChunkPipeline", "Pipeline", "pipeline"),
+    "processing.image_auto": ("AutoImageProcessor",),
+    "processing.image": ("BaseImageProcessor", "BatchFeature", "ImageProcessor", "ViTImageProcessor"),
+    "training": ("Trainer", "TrainingArguments", "run_job"),
+}
+_OWNERS = {name: module for module, names in _NAMES.items() for name in names}
+_ARCHITECTURE_NAMES = class_names()
+
+__all__ = ["__version__", *sorted({*_OWNERS, *_ARCHITECTURE_NAMES})]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _OWNERS:
+        value = getattr(importlib.import_module(f".{_OWNERS[name]}", __name__), name)
+    elif name in _ARCHITECTURE_NAMES:
+        value = _architecture_name(name, _ARCHITECTURE_NAMES[name])
+    else:
+        try:
+            return importlib.import_module(f".{name}", __name__)
+        except ModuleNotFoundError as error:
+            if error.name != f"{__name__}.{name}":
+                raise
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    globals()[name] = value
+    return value
+
+
+def _architecture_name(name: str, model_type: str) -> Any:
+    from .models.catalog import CATALOG
+    from .models.registry import architecture, model_class
+
+    suffix = name.removeprefix(CATALOG[model_type].prefix)
+    return architecture(model_type).config if suffix == "Config" else model_class(model_type, suffix)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

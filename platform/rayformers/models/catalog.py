@@ -1,0 +1,60 @@
+"""Which architectures exist: one row each, without importing any of them.
+
+A row names the module (below `models/`), the prefix of the class names, and the suffixes of the classes that the
+architecture registers. Class names such as `ViTForImageClassification` are prefix + suffix; nobody writes them out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One architecture. `classes` are suffixes of class names; "Model" is the backbone alone."""
+
+    module: str
+    prefix: str
+    classes: tuple[str, ...]
+
+
+def _row(module: str, prefix: str, *classes: str) -> Row:
+    return Row(module=module, prefix=prefix, classes=("Model", *classes))
+
+
+CATALOG: dict[str, Row] = {
+    "vit": _row("vision.vit", "ViT", "ForImageClassification", "ForMaskedImageModeling"),
+}
+
+AUTO_CLASSES: dict[str, tuple[str, ...]] = {
+    "AutoModel": ("Model",),
+    "AutoBackbone": ("Backbone",),
+    "AutoModelForPreTraining": (
+        "ForPreTraining",
+        "ForMaskedLM",
+        "LMHeadModel",
+        "ForCausalLM",
+        "ForConditionalGeneration",
+    ),
+    "AutoModelForCausalLM": ("ForCausalLM", "LMHeadModel"),
+    "AutoModelForMaskedLM": ("ForMaskedLM",),
+    "AutoModelForSeq2SeqLM": ("ForConditionalGeneration", "MTModel"),
+    "AutoModelForSequenceClassification": ("ForSequenceClassification",),
+    "AutoModelForTokenClassification": ("ForTokenClassification",),
+    "AutoModelForQuestionAnswering": ("ForQuestionAnswering", "ForQuestionAnsweringSimple"),
+    "AutoModelForMultipleChoice": ("ForMultipleChoice",),
+    "AutoModelForNextSentencePrediction": ("ForNextSentencePrediction",),
+    "AutoModelForTableQuestionAnswering": ("ForQuestionAnswering", "ForConditionalGeneration"),
+    "AutoModelForImageClassification": ("ForImageClassification",),
+    "AutoModelForMaskedImageModeling": ("ForMaskedImageModeling",),
+}
+"""Auto class -> the class suffixes it stands for, the first registered one wins."""
+
+
+def class_names() -> dict[str, str]:
+    """Every class and configuration name -> its model_type."""
+    names: dict[str, str] = {}
+    for model_type, row in CATALOG.items():
+        for name in (f"{row.prefix}Config", f"{row.prefix}PreTrainedModel", *(row.prefix + c for c in row.classes)):
+            names.setdefault(name, model_type)
+    return names
