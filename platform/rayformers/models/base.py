@@ -52,6 +52,7 @@ class PreTrainedModel(EmbeddingMethods, nn.Module):
             )
         super().__init__()
         self.config = config
+        self._input_names: tuple[str, ...] | None = None
         parts, head = self.architecture(), self.head_spec()
         options = {} if head is None else dict(head.options)
         if parts.has_pooler:
@@ -111,8 +112,11 @@ class PreTrainedModel(EmbeddingMethods, nn.Module):
 
     def input_names(self) -> tuple[str, ...]:
         """The keyword arguments that `forward` takes as inputs, in order; labels come last."""
+        if self._input_names is not None:
+            return self._input_names
         names = [name for name in inspect.signature(self.backbone.forward).parameters if name not in ("context", "_")]
-        return (*names, *(() if self.head is None else (name for name in self.head.inputs if name not in names)))
+        self._input_names = (*names, *(n for n in getattr(self.head, "inputs", ()) if n not in names))
+        return self._input_names
 
     def _bind(self, args: tuple[Any, ...], inputs: dict[str, Any]) -> dict[str, Any]:
         names = self.input_names()

@@ -1,0 +1,383 @@
+"""The base of pipelines: preprocess -> forward -> postprocess, over one input, a list, a dataset or a generator."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Generator, Hashable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, IterableDataset
+
+from ..errors import ConfigError, InputError, InputTypeError, did_you_mean
+from . import batching
+from .batching import Unit
+
+Parameters = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
+
+
+class Pipeline:
+    """A model with what turns raw inputs into answers (guide: main_classes/pipelines).
+
+    A task subclasses it with `_sanitize_parameters`, `preprocess`, `_forward` and `postprocess`. Any call parameter may
+    be given to the constructor, where it is the default, or to a call, where it holds for that call.
+
+    Args:
+        model: the model.
+        tokenizer, feature_extractor, image_processor, processor: what the task needs of these.
+        task: the task's name.
+        device: a torch device, its name, or a CUDA index (-1: CPU); default: where the model is.
+        torch_dtype: floating-point inputs are cast to the model's dtype; given here it also casts the model.
+        batch_size: default of calls; None runs one input at a time.
+        num_workers: accepted as in the guides; inputs are always read ahead in a thread.
+        binary_output: whether outputs are saved as binary by data formats.
+        parameters: defaults of call parameters.
+    """
+
+    default_input_names: ClassVar[str | None] = None
+    padded_inputs: ClassVar[dict[str, int | float]] = {}
+    """Inputs of shape [1, T, ...] that are padded to one length in a batch, and the value to pad with."""
+    sequence_outputs: ClassVar[tuple[str, ...]] = ()
+    """Outputs of shape [1, T, ...] that are cut back to the unit's own length after a batch."""
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any = None,
+        feature_extractor: Any = None,
+        image_processor: Any = None,
+        processor: Any = None,
+        modelcard: Any = None,
+        framework: str | None = None,
+        task: str = "",
+        device: Any = None,
+        torch_dtype: Any = None,
+        dtype: Any = None,
+        binary_output: bool = False,
+        batch_size: int | None = None,
+        num_workers: int | None = None,
+        **parameters: Any,
+    ) -> None:
+        if framework not in (None, "pt"):
+            raise ConfigError(f"framework is {framework!r}; models run in torch ('pt') only.")
+        self.model = model
+        self.tokenizer, self.feature_extractor = tokenizer, feature_extractor
+        self.image_processor, self.processor = image_processor, processor
+        self.task, self.modelcard, self.binary_output, self.framework = task, modelcard, binary_output, "pt"
+        self.call_count = 0
+        if device is not None:
+            self.model.to(find_device(device))
+        if (cast := dtype or torch_dtype) not in (None, "auto"):
+            self.model.to(getattr(torch, str(cast).removeprefix("torch.")))
+        self.model.eval()
+        self._batch_size, self._num_workers = check_batch_size(batch_size), num_workers
+        self._defaults = self._parameters(parameters)
+
+    # -- what a task defines ------------------------------------------------------------------------------------
+
+    def _sanitize_parameters(self, **parameters: Any) -> Parameters:
+        """Part call parameters into those of preprocess, forward and postprocess."""
+        raise NotImplementedError
+
+    def preprocess(self, inputs: Any, **parameters: Any) -> Any:
+        """One raw input to model inputs: tensors with a leading axis of 1, and whatever postprocess needs."""
+        raise NotImplementedError
+
+    def _forward(self, model_inputs: dict[str, Any], **parameters: Any) -> Any:
+        """Model inputs of one unit or a batch to outputs with the same leading axis."""
+        raise NotImplementedError
+
+    def postprocess(self, model_outputs: Any, **parameters: Any) -> Any:
+        """The outputs of one input to its answer."""
+        raise NotImplementedError
+
+    def cost(self, model_inputs: Any) -> int:
+        """Tokens or pixels of one preprocessed input, for sorting and budgets."""
+        values = model_inputs.values() if isinstance(model_inputs, Mapping) else [model_inputs]
+        sizes = [value[0].numel() for value in values if isinstance(value, Tensor) and value.ndim > 1]
+        return max(sizes, default=1)
+
+    def batch_key(self, model_inputs: Any) -> Hashable:
+        """Units with equal keys can share a batch: by default those whose tensors have equal shapes, but for padding."""
+        if not isinstance(model_inputs, Mapping):
+            return None
+        return tuple(
+            (name, tuple(value.shape[2:]) if name in self.padded_inputs else tuple(value.shape[1:]), value.dtype)
+            for name, value in sorted(model_inputs.items())
+            if isinstance(value, Tensor)
+        )
+
+    # -- calling ------------------------------------------------------------------------------------------------
+
+    def __call__(
+        self, inputs: Any, *args: Any, num_workers: int | None = None, batch_size: int | None = None, **parameters: Any
+    ) -> Any:
+        """Answers for one input, a list (a list of answers), or a dataset or generator (an iterator of answers).
+
+        Args:
+            inputs: what the task takes.
+            num_workers: accepted as in the guides; a generator allows at most 1.
+            batch_size: most inputs in one forward pass. Batches are sorted by length and cut by a budget, so that
+                asking for a batch size never costs time.
+            parameters: the task's call parameters.
+
+        Raises:
+            InputError: an input cannot be used; InputTypeError: an unknown parameter.
+        """
+        if args:
+            raise InputTypeError(f"{type(self).__name__} takes one positional argument; pass the others by name.")
+        merged = self._merged(parameters)
+        rows = check_batch_size(self._batch_size if batch_size is None else batch_size)
+        self.call_count += 1
+        if isinstance(inputs, (list, tuple)) and self._is_many(inputs):
+            return list(self._stream(inputs, rows, merged))
+        if isinstance(inputs, (Generator, Iterator, Dataset, IterableDataset)) or is_dataset(inputs):
+            if isinstance(inputs, Generator) and (num_workers or 0) > 1:
+                raise InputError("A generator cannot be shared by several workers; pass num_workers=1, or a dataset.")
+            return self._stream(_items(inputs), rows, merged)
+        return self.run_single(inputs, *merged)
+
+    def _is_many(self, inputs: Sequence[Any]) -> bool:
+        """Whether a list is several inputs (rather than one input that is a list)."""
+        return True
+
+    def run_single(self, inputs: Any, pre: dict[str, Any], fwd: dict[str, Any], post: dict[str, Any]) -> Any:
+        """The answer for one input."""
+        outputs = [self.forward(chunk, **fwd) for chunk in self._chunks(inputs, pre)]
+        return self._finish(outputs, post)
+
+    def run_batch(self, inputs: Sequence[Any], **parameters: Any) -> list[Any]:
+        """Answers for several inputs, computed in as few padded forward passes as their shapes allow."""
+        return self._group(list(inputs), max(1, len(inputs)), *self._merged(parameters))
+
+    def forward(self, model_inputs: Any, **parameters: Any) -> Any:
+        """Move inputs to the model's device and dtype, run without gradients, and bring outputs back to the CPU."""
+        with torch.inference_mode():
+            outputs = self._forward(self._move(model_inputs, self.device, self.model.dtype), **parameters)
+        return self._move(outputs, torch.device("cpu"), None)
+
+    # -- batching -----------------------------------------------------------------------------------------------
+
+    def _stream(self, items: Iterable[Any], batch_size: int | None, merged: Parameters) -> Iterator[Any]:
+        if batch_size is None or batch_size == 1:
+            for item in items:
+                yield self.run_single(item, *merged)
+            return
+        source = batching.Source(items, batch_size * batching.LOOK_AHEAD_BATCHES)
+        try:
+            for group in source:
+                yield from self._group(group, batch_size, *merged)
+        finally:
+            source.close()
+
+    def _group(
+        self, items: list[Any], batch_size: int, pre: dict[str, Any], fwd: dict[str, Any], post: dict[str, Any]
+    ) -> list[Any]:
+        """Answers for items in order; their units are sorted and batched together."""
+        units: list[Unit] = []
+        for number, chunks in enumerate(self.preprocess_many(items, **pre)):
+            units += [Unit(item=number, inputs=c, cost=self.cost(c), key=self.batch_key(c)) for c in chunks]
+        outputs = self.run_units(units, batch_size, **fwd)
+        answers: list[list[Any]] = [[] for _ in items]
+        for unit, output in zip(units, outputs, strict=True):
+            answers[unit.item].append(output)
+        return [self._finish(mine, post) for mine in answers]
+
+    def preprocess_many(self, items: list[Any], **parameters: Any) -> list[list[Any]]:
+        """The units of each item; tasks that can preprocess several at once (tokenizers) override it."""
+        return [list(self._chunks(item, parameters)) for item in items]
+
+    def run_units(self, units: list[Unit], batch_size: int, budget: int | None = None, **fwd: Any) -> list[Any]:
+        """Outputs of units, in their order."""
+        numbers = {id(unit): number for number, unit in enumerate(units)}
+        outputs: list[Any] = [None] * len(units)
+        for batch in batching.cut(units, batch_size, budget):
+            results = batching.run_halving(lambda part: self._run(part, fwd), batch)
+            for unit, output in zip(batch, results, strict=True):
+                outputs[numbers[id(unit)]] = output
+        return outputs
+
+    def _run(self, batch: list[Unit], fwd: dict[str, Any]) -> list[Any]:
+        if len(batch) == 1:
+            return [self.forward(batch[0].inputs, **fwd)]
+        inputs = [unit.inputs for unit in batch]
+        return self.unbatch(self.forward(self.collate(inputs), **fwd), inputs)
+
+    def collate(self, units: list[dict[str, Any]]) -> dict[str, Any]:
+        """Model inputs of several units as one batch; values that are no tensors become lists."""
+        batch: dict[str, Any] = {}
+        for name in units[0]:
+            values = [unit[name] for unit in units]
+            if not isinstance(values[0], Tensor):
+                batch[name] = values
+            elif name in self.padded_inputs:
+                batch[name] = pad_together(values, self.padded_inputs[name], self.padding_side)
+            else:
+                batch[name] = torch.cat(values)
+        return batch
+
+    @property
+    def padding_side(self) -> str:
+        """Where shorter units are padded: "right" or "left"."""
+        return getattr(self.tokenizer, "padding_side", "right")
+
+    def unbatch(self, outputs: Any, inputs: list[dict[str, Any]]) -> list[Any]:
+        """The outputs of each unit of a batch, sequences cut back to the unit's own length."""
+        lengths = [self._length(unit) for unit in inputs]
+        longest = max(lengths)
+        return [
+            {name: self._part(name, value, row, lengths[row], longest) for name, value in outputs.items()}
+            for row in range(len(inputs))
+        ]
+
+    def _length(self, unit: dict[str, Any]) -> int:
+        return next((value.shape[1] for name, value in unit.items() if name in self.padded_inputs), 0)
+
+    def _part(self, name: str, value: Any, row: int, length: int, longest: int) -> Any:
+        if isinstance(value, tuple):
+            return tuple(self._part(name, item, row, length, longest) for item in value)
+        if isinstance(value, list):
+            return value[row]
+        if not isinstance(value, Tensor) or value.ndim == 0:
+            return value
+        part = value[row : row + 1]
+        if name in (*self.sequence_outputs, *self.padded_inputs) and length < longest:
+            return part[:, :length] if self.padding_side == "right" else part[:, longest - length :]
+        return part
+
+    # -- helpers ------------------------------------------------------------------------------------------------
+
+    def _chunks(self, item: Any, pre: dict[str, Any]) -> Iterable[Any]:
+        return [self.preprocess(item, **pre)]
+
+    def _finish(self, outputs: list[Any], post: dict[str, Any]) -> Any:
+        return self.postprocess(outputs[0], **post)
+
+    def _parameters(self, parameters: dict[str, Any]) -> Parameters:
+        accepted = inspect.signature(self._sanitize_parameters).parameters
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted.values()):
+            for name in parameters:
+                if name not in accepted:
+                    raise InputTypeError(
+                        f"{type(self).__name__} has no parameter {name!r}. {did_you_mean(name, accepted)}"
+                    )
+        return self._sanitize_parameters(**parameters)
+
+    def _merged(self, parameters: dict[str, Any]) -> Parameters:
+        given = self._parameters(parameters)
+        pre, fwd, post = ({**default, **call} for default, call in zip(self._defaults, given, strict=True))
+        return pre, fwd, post
+
+    def _move(self, value: Any, device: torch.device, dtype: torch.dtype | None) -> Any:
+        if isinstance(value, Tensor):
+            return value.to(device, dtype if dtype is not None and value.is_floating_point() else None)
+        if isinstance(value, Mapping):
+            return {key: self._move(item, device, dtype) for key, item in value.items()}
+        if isinstance(value, tuple):
+            return tuple(self._move(item, device, dtype) for item in value)
+        return [self._move(item, device, dtype) for item in value] if isinstance(value, list) else value
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.model.device
+
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        """The model's dtype."""
+        return self.model.dtype
+
+    dtype = torch_dtype
+
+    def ensure_tensor_on_device(self, **inputs: Any) -> dict[str, Any]:
+        """The inputs with every tensor on the model's device."""
+        return {name: self._move(value, self.device, None) for name, value in inputs.items()}
+
+    def transform(self, inputs: Any) -> Any:
+        """The same as a call (scikit-learn's name)."""
+        return self(inputs)
+
+    def predict(self, inputs: Any) -> Any:
+        """The same as a call (scikit-learn's name)."""
+        return self(inputs)
+
+    def iterate(self, inputs: Iterable[Any], **parameters: Any) -> Iterator[Any]:
+        """Answers one after the other, without batching."""
+        return self._stream(inputs, None, self._merged(parameters))
+
+    def save_pretrained(self, folder: str | os.PathLike[str], **options: Any) -> None:
+        """Save the model and everything beside it into a folder."""
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        for part in (self.model, self.tokenizer, self.feature_extractor, self.image_processor, self.processor):
+            if part is not None:
+                part.save_pretrained(folder, **(options if part is self.model else {}))
+
+
+class ChunkPipeline(Pipeline):
+    """A pipeline whose `preprocess` yields several units for one input, and whose `postprocess` gets all their outputs."""
+
+    def _chunks(self, item: Any, pre: dict[str, Any]) -> Iterable[Any]:
+        return self.preprocess(item, **pre)
+
+    def _finish(self, outputs: list[Any], post: dict[str, Any]) -> Any:
+        return self.postprocess(outputs, **post)
+
+
+def pad_together(values: list[Tensor], fill: float, side: str) -> Tensor:
+    """Tensors [1, T_i, ...] as one [B, max T_i, ...], shorter ones filled at `side`."""
+    longest = max(value.shape[1] for value in values)
+    out = values[0].new_full((len(values), longest, *values[0].shape[2:]), fill)
+    for row, value in enumerate(values):
+        length = value.shape[1]
+        if side == "left":
+            out[row, longest - length :] = value[0]
+        else:
+            out[row, :length] = value[0]
+    return out
+
+
+def find_device(device: Any) -> torch.device:
+    """A torch device from a device, a name, or a CUDA index (-1: the CPU).
+
+    Raises:
+        ConfigError: no such device here.
+    """
+    try:
+        if isinstance(device, int):
+            device = "cpu" if device < 0 else f"cuda:{device}"
+        found = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ConfigError(f"device is {device!r}; expected 'cpu', 'cuda', 'cuda:0', 'mps' or a number.") from error
+    if found.type == "cuda" and (not torch.cuda.is_available() or (found.index or 0) >= torch.cuda.device_count()):
+        raise ConfigError(
+            f"device is {str(found)!r}; this machine has {torch.cuda.device_count()} CUDA devices. Use 'cpu'."
+        )
+    if found.type not in ("cpu", "cuda", "mps", "xpu", "meta"):
+        raise ConfigError(f"device is {str(found)!r}; expected 'cpu', 'cuda', 'mps' or 'xpu'.")
+    return found
+
+
+def check_batch_size(batch_size: int | None) -> int | None:
+    """The batch size, or an error where it is no positive whole number."""
+    if batch_size is not None and (not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1):
+        raise InputError(f"batch_size is {batch_size!r}; expected a positive whole number or None.")
+    return batch_size
+
+
+def is_dataset(inputs: Any) -> bool:
+    """Whether an object is a dataset of the `datasets` package or of Ray Data."""
+    return any(
+        base.__module__.split(".")[0] in ("datasets", "ray") and base.__name__.endswith("Dataset")
+        for base in type(inputs).__mro__
+    )
+
+
+def _items(inputs: Any) -> Iterable[Any]:
+    if hasattr(inputs, "iter_rows"):  # Ray Data
+        return inputs.iter_rows()
+    if isinstance(inputs, Iterator) or hasattr(inputs, "__iter__"):
+        return inputs
+    return (inputs[number] for number in range(len(inputs)))
