@@ -148,7 +148,8 @@ class ServedModel:
             "limits": self.arguments.limits.model_dump(),
         }
 
-    def close(self) -> None:
-        """Stop the threads."""
+    async def close(self) -> None:
+        """Stop the batcher and the threads."""
+        await self._batcher.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._compute_thread.shutdown(wait=False, cancel_futures=True)

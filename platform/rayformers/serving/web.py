@@ -41,19 +41,7 @@ class Served(Protocol):
         """What is served."""
 
 
-class BusyError(RayformersError):
-    """The endpoint holds as many requests as it may."""
-
-    status = 503
-
-
-def build_web(
-    served: Served,
-    schema: TaskSchema,
-    limits: Limits,
-    metrics: EndpointMetrics,
-    capacity: Callable[[], bool] | None = None,
-) -> FastAPI:
+def build_web(served: Served, schema: TaskSchema, limits: Limits, metrics: EndpointMetrics) -> FastAPI:
     """The ASGI application of one endpoint.
 
     Args:
@@ -61,7 +49,6 @@ def build_web(
         schema: the served task's schema.
         limits: of a request.
         metrics: where requests are counted.
-        capacity: whether one request more may be accepted; None = always.
     """
     web = FastAPI(title=f"rayformers: {schema.task}", openapi_url="/openapi.json", redoc_url=None)
     _add_error_handlers(web)
@@ -71,7 +58,7 @@ def build_web(
         status = CLIENT_CLOSED_REQUEST
         try:
             with metrics.in_flight():
-                response = await _answer(request, served, schema, limits, capacity)
+                response = await _answer(request, served, schema, limits)
             status = response.status_code
             return response
         finally:
@@ -95,13 +82,9 @@ def build_web(
     return web
 
 
-async def _answer(
-    request: Request, served: Served, schema: TaskSchema, limits: Limits, capacity: Callable[[], bool] | None
-) -> Response:
+async def _answer(request: Request, served: Served, schema: TaskSchema, limits: Limits) -> Response:
     """The response to one prediction request, errors included. Only cancellation passes through."""
     try:
-        if capacity is not None and not capacity():
-            raise BusyError("The endpoint is busy. Ask again later.")
         async with asyncio.timeout(limits.deadline_s):
             with served.announce():
                 payload = await _read_payload(request, schema, limits)
@@ -111,7 +94,7 @@ async def _answer(
             504, f"No answer within the deadline of {limits.deadline_s:g} s. Ask again, or ask for less."
         )
     except RayformersError as error:
-        return error_response(error.status if error.status < 500 or error.status == 503 else 500, str(error))
+        return error_response(min(error.status, 500), str(error))
     except ClientDisconnect:
         return error_response(CLIENT_CLOSED_REQUEST, "The client closed the connection before its request was read.")
     except Exception:
