@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import yaml
-
 from tests.unit.serving.samples import save_tiny_vit
 
 

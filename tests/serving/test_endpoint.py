@@ -17,11 +17,11 @@ import pytest
 import yaml
 from huggingface_hub import InferenceClient
 from PIL import Image
+from tests.serving.conftest import Deployed, serve_config
+from tests.unit.serving.samples import picture
 
 from rayformers.errors import ConfigError, NotFoundError, ResourceError
 from rayformers.serving import deploy
-from tests.serving.conftest import Deployed, serve_config
-from tests.unit.serving.samples import picture
 
 
 def scores(answer: Any) -> dict[str, float]:
@@ -151,7 +151,7 @@ def test_a_model_that_does_not_exist_is_told(deployed: Deployed, tmp_path: Path)
     config["applications"].append(broken)
     file = tmp_path / "broken.yaml"
     file.write_text(yaml.safe_dump(config))
-    with pytest.raises(ResourceError, match="'broken' does not run.*nothing"):
+    with pytest.raises(ResourceError, match=r"'broken' does not run.*nothing"):
         deploy(file, timeout_s=120)
     assert httpx.post(deployed.url, content=picture(1)).status_code == 200
 
@@ -168,5 +168,5 @@ def test_a_wrong_file_is_told_before_anything_is_deployed(tmp_path: Path) -> Non
 def test_no_cluster_is_told(tmp_path: Path, vit_folder: Path) -> None:
     file = tmp_path / "vit.yaml"
     file.write_text(yaml.safe_dump(serve_config(vit_folder, 8000)))
-    with pytest.raises(ResourceError, match="No Ray cluster answers at http://127.0.0.1:9"):
+    with pytest.raises(ResourceError, match=r"No Ray cluster answers at http://127.0.0.1:9"):
         deploy(file, address="http://127.0.0.1:9")

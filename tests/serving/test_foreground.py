@@ -12,16 +12,17 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.serving.conftest import free_port
+from tests.unit.serving.samples import picture
 
 from rayformers.errors import ConfigError, NotFoundError, ResourceError
 from rayformers.serving import serve
-from tests.serving.conftest import free_port
-from tests.unit.serving.samples import picture
 
 SCRIPT = """
 import sys
 from rayformers.serving import serve
-serve(sys.argv[1], host="127.0.0.1", port=int(sys.argv[2]), device="cpu", on_ready=lambda url: print("READY", url, flush=True))
+ready = lambda url: print("READY", url, flush=True)
+serve(sys.argv[1], host="127.0.0.1", port=int(sys.argv[2]), device="cpu", on_ready=ready)
 """
 
 

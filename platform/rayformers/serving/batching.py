@@ -74,15 +74,6 @@ def cut(waiting: Sequence[Waiting], budget: Budget) -> list[list[Waiting]]:
     return sorted(batches, key=lambda batch: min(one.since_s for one in batch))
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a forward pass failed for lack of memory, on any device."""
-    names = {kind.__name__ for kind in type(error).__mro__}
-    if isinstance(error, MemoryError) or "OutOfMemoryError" in names:
-        return True
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
-
-
 class BudgetBatcher:
     """Collects inputs from many requests and computes them together, one batch at a time.
 
@@ -203,9 +194,12 @@ class BudgetBatcher:
                 one.answer.set_result(output)
 
     async def _recover(self, batch: list[Waiting], error: Exception) -> None:
+        from ..pipelines.batching import is_out_of_memory, release_memory
+
         exhausted = is_out_of_memory(error)
         if exhausted:
             self._observer.out_of_memory(len(batch))
+            release_memory()
         if len(batch) == 1:
             if exhausted:
                 error = InputTooLargeError(

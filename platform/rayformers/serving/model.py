@@ -21,11 +21,11 @@ logger = logging.getLogger("rayformers.serving")
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """One preprocessed input and its price."""
+class Work:
+    """One unit of an input (most inputs are one unit) and the forward parameters of its request."""
 
-    inputs: Any
-    cost: int
+    unit: Any
+    forward: dict[str, Any]
 
 
 def budget_of(batching: Batching) -> Budget:
@@ -33,6 +33,13 @@ def budget_of(batching: Batching) -> Budget:
     return Budget(
         max_rows=batching.max_batch_rows, max_cost=batching.max_batch_cost, max_wait_s=batching.max_wait_ms / 1000
     )
+
+
+def schema_of(task: str) -> TaskSchema:
+    """The schema of a task or of its alias."""
+    from ..pipelines.tasks import find_task
+
+    return SCHEMAS.get(find_task(task)[0].name)
 
 
 def decode(data: bytes, schema: TaskSchema, limits: Limits) -> Any:
@@ -52,7 +59,7 @@ class ServedModel:
 
     def __init__(self, pipe: Any, arguments: AppArguments, metrics: EndpointMetrics) -> None:
         self.pipe = pipe
-        self.schema = SCHEMAS.get(pipe.task)
+        self.schema = schema_of(pipe.task)
         self.arguments = arguments
         self._batching = arguments.batching
         self._metrics = metrics
@@ -64,9 +71,12 @@ class ServedModel:
     @classmethod
     def load(cls, arguments: AppArguments, metrics: EndpointMetrics) -> ServedModel:
         """The model that the arguments name, warmed up with its task's example."""
-        from .. import pipeline
+        import torch
 
-        pipe = pipeline(arguments.task, model=arguments.model, device=arguments.device, dtype=arguments.dtype)
+        from ..pipelines import pipeline
+
+        device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
+        pipe = pipeline(arguments.task, model=arguments.model, device=device, dtype=arguments.dtype)
         model = cls(pipe, arguments, metrics)
         model.warm_up()
         return model
@@ -103,18 +113,25 @@ class ServedModel:
 
     async def _answer(self, item: bytes, parameters: dict[str, Any]) -> Any:
         loop = asyncio.get_running_loop()
-        preprocess, forward, postprocess = self.pipe._sanitize_parameters(**parameters)
+        preprocess, forward, postprocess = self.pipe._merged(parameters)
         with self._batcher.announce(), self._metrics.phase("preprocess"):
-            prepared = await loop.run_in_executor(self._threads, self._prepare, item, preprocess)
+            units = await loop.run_in_executor(self._threads, self._prepare, item, preprocess)
         group = tuple(sorted((name, repr(value)) for name, value in forward.items()))
-        output = await self._batcher.submit((prepared.inputs, forward), cost=prepared.cost, group=group)
+        outputs = await asyncio.gather(
+            *(self._batcher.submit(Work(unit, forward), cost=unit.cost, group=(group, unit.key)) for unit in units)
+        )
         with self._metrics.phase("postprocess"):
-            return await loop.run_in_executor(self._threads, lambda: self.pipe.postprocess(output, **postprocess))
+            return await loop.run_in_executor(self._threads, self.pipe._finish, outputs, postprocess)
 
-    def _prepare(self, item: bytes, preprocess: Mapping[str, Any]) -> Prepared:
+    def _prepare(self, item: bytes, parameters: Mapping[str, Any]) -> list[Any]:
+        """The input's units, each the work of one row of a forward pass."""
+        from ..pipelines.batching import Unit
+
         value = decode(item, self.schema, self.arguments.limits)
+        pipe = self.pipe
         try:
-            inputs = self.pipe.preprocess(value, **preprocess)
+            (chunks,) = pipe.preprocess_many([value], **parameters)
+            return [Unit(item=0, inputs=one, cost=pipe.cost(one), key=pipe.batch_key(one)) for one in chunks]
         except RayformersError:
             raise
         except MemoryError:
@@ -125,11 +142,11 @@ class ServedModel:
             # Preprocessing depends on the input alone, so that whatever it cannot do is the input's doing.
             logger.warning("an input could not be preprocessed", exc_info=True)
             raise InputError(f"The {self.schema.input} could not be preprocessed: {error}") from error
-        return Prepared(inputs, self.pipe.cost(inputs))
 
-    def _compute(self, items: list[Any]) -> list[Any]:
-        forward = items[0][1]
-        return list(self.pipe.run_prepared([inputs for inputs, _ in items], **forward))
+    def _compute(self, work: list[Work]) -> list[Any]:
+        """One forward pass for units that can share a batch and have the same forward parameters."""
+        outputs: list[Any] = self.pipe._run([one.unit for one in work], work[0].forward)
+        return outputs
 
     def info(self) -> dict[str, Any]:
         """What is served: model, task, version, labels, parameters, limits."""

@@ -82,9 +82,11 @@ class AppArguments(Strict):
 
     model: str = Field(min_length=1, description="A folder, a Hub id, or models:/name@alias.")
     task: str | None = Field(default=None, description="The pipeline's task; null = inferred from the model.")
-    device: str | None = Field(default=None, description="cpu, cuda, cuda:0, ...; null = the best there is.")
+    device: str | None = Field(
+        default=None, description="cpu, cuda, cuda:0, ...; null = cuda if the replica has a GPU."
+    )
     dtype: Literal["auto", "float32", "float16", "bfloat16"] | None = Field(
-        default=None, description="Type of the weights in memory; null = float32."
+        default=None, description="Type of the weights in memory; null = as stored."
     )
     name: str = Field(
         default="model",

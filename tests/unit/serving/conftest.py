@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.unit.serving.samples import save_tiny_vit
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rayformers.errors import InputTooLargeError
-from rayformers.serving.batching import Budget, BudgetBatcher, Waiting, cut, is_out_of_memory
+from rayformers.serving.batching import Budget, BudgetBatcher, Waiting, cut
 
 
 class Observer:
@@ -215,13 +215,3 @@ def test_closing_answers_nobody_and_hangs_nobody() -> None:
             assert all(isinstance(result, asyncio.CancelledError) for result in results)
 
     asyncio.run(main())
-
-
-def test_out_of_memory_is_told_from_other_errors() -> None:
-    import torch
-
-    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
-    assert is_out_of_memory(MemoryError())
-    assert is_out_of_memory(RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried ..."))
-    assert not is_out_of_memory(RuntimeError("shapes cannot be multiplied"))
-    assert not is_out_of_memory(ValueError("out of memory"))

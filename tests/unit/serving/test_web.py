@@ -12,13 +12,12 @@ from typing import Any
 import httpx
 import pytest
 from PIL import Image
+from tests.unit.serving.samples import picture
 
 from rayformers.serving.metrics import EndpointMetrics
 from rayformers.serving.model import ServedModel
 from rayformers.serving.settings import parse_arguments
 from rayformers.serving.web import build_web
-
-from tests.unit.serving.samples import picture
 
 Ask = Callable[..., list[httpx.Response]]
 
@@ -116,7 +115,7 @@ def one_pixel_less(data: bytes) -> bytes:
         ({"content": b"x" * 200_001}, 413, "200,000 bytes"),
         ({"content": b"{", "headers": {"content-type": "application/json"}}, 400, "not valid JSON"),
         ({"json": {"inputs": "https://example.com/cat.png"}}, 400, "is a URL"),
-        ({"json": {"inputs": "\ud800"}}, 400, "not base64"),
+        ({"content": b'{"inputs": "\\ud800"}'}, 400, "not base64"),
         ({"files": {"file": b"x"}}, 415, "form"),
         ({"content": b"x", "headers": {"content-encoding": "gzip"}}, 400, "gzip"),
         (as_json(picture(1), topk=1), 400, "Did you mean 'top_k'"),
