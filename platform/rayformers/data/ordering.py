@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,9 +95,9 @@ def cut(batch: Rows, *, world: int, rank: int, micro: int) -> list[MicroBatch]:
     count = len(batch)
     start, stop = rank * count // world, (rank + 1) * count // world
     own = batch[start:stop]
-    pieces = -(-(-(-count // world)) // micro)
+    pieces = accumulation(count, world=world, micro=micro)
     bounds = [index * len(own) // pieces for index in range(pieces + 1)]
-    parts = [own[low:high] for low, high in zip(bounds, bounds[1:], strict=False)]
+    parts = [own[low:high] for low, high in pairwise(bounds)]
     return [
         MicroBatch(rows=part, weight=len(part) / count) if len(part) else MicroBatch(rows=batch[:1], weight=0.0)
         for part in parts
@@ -105,7 +106,8 @@ def cut(batch: Rows, *, world: int, rank: int, micro: int) -> list[MicroBatch]:
 
 def accumulation(global_batch: int, *, world: int, micro: int) -> int:
     """Forward passes per optimizer step on each rank."""
-    return -(-(-(-global_batch // world)) // micro)
+    per_rank = -(-global_batch // world)
+    return -(-per_rank // micro)
 
 
 @lru_cache(maxsize=4)

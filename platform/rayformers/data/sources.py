@@ -84,7 +84,8 @@ def split(num_rows: int, validation: float, seed: int) -> tuple[Rows, Rows]:
     held_out = round(num_rows * validation)
     if not 0 <= validation < 1 or held_out >= num_rows or (validation > 0 and held_out == 0):
         raise ConfigError(
-            f"data.validation is {validation} of {num_rows} rows; give a share between 0 and 1 that leaves rows on both sides."
+            f"data.validation is {validation} of {num_rows} rows; "
+            "give a share between 0 and 1 that leaves rows on both sides."
         )
     permutation = np.random.Generator(np.random.PCG64([seed, 0x5EED])).permutation(num_rows)
     return np.sort(permutation[held_out:]), np.sort(permutation[:held_out])

@@ -31,7 +31,7 @@ class TrainingArguments(NotYetSupported):
     per_device_train_batch_size: int = 8
     per_device_eval_batch_size: int = 8
     gradient_accumulation_steps: int = 1
-    """Global batch = per device x accumulation x workers. A run that resumes on other workers keeps its global batch."""
+    """Global batch = per device x accumulation x workers. A run that resumes on other workers keeps it."""
     learning_rate: float = 5e-5
     weight_decay: float = 0.0
     adam_beta1: float = 0.9

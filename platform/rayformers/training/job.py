@@ -150,7 +150,9 @@ def check_writable(folder: Path) -> None:
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:
-        raise ConfigError(f"Cannot write to the output folder {folder}: {error.strerror or error}. Choose another.") from error
+        raise ConfigError(
+            f"Cannot write to the output folder {folder}: {error.strerror or error}. Choose another."
+        ) from error
 
 
 def choose_device(wanted: str, *, cluster_gpus: float | None = None) -> Literal["cpu", "cuda"]:
