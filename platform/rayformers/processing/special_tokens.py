@@ -34,7 +34,7 @@ class SpecialTokensMixin:
     def __init__(self, verbose: bool = False, **kwargs: Any) -> None:
         tokens: dict[str, Any] = dict.fromkeys(self.SPECIAL_TOKENS_ATTRIBUTES)
         tokens["additional_special_tokens"] = []
-        self.__dict__["_tokens"] = tokens
+        self.__dict__["_named_tokens"] = tokens
         self._pad_token_type_id = 0
         self.verbose = verbose
         for name, value in kwargs.items():
@@ -43,7 +43,7 @@ class SpecialTokensMixin:
 
     @property
     def _special_tokens_map(self) -> dict[str, Any]:
-        return self.__dict__["_tokens"]
+        return self.__dict__["_named_tokens"]
 
     def _set_token(self, name: str, value: Any) -> None:
         if name == "additional_special_tokens":
@@ -53,7 +53,7 @@ class SpecialTokensMixin:
             value = list(value)
         elif value is not None and not is_token(value):
             raise InputTypeError(f"{name} is a string or an AddedToken, not {value!r}")
-        self.__dict__["_tokens"][name] = value
+        self.__dict__["_named_tokens"][name] = value
 
     def _name_extra_tokens(self, extra: Mapping[str, Any] | Sequence[Any] | None) -> None:
         """Give names of their own to further special tokens (a dict), or take a list of further tokens."""
@@ -61,11 +61,11 @@ class SpecialTokensMixin:
             for name, token in extra.items():
                 self._set_token(name, token)
         elif extra:
-            known = {str(token) for token in self.__dict__["_tokens"]["additional_special_tokens"]}
-            self.__dict__["_tokens"]["additional_special_tokens"] += [t for t in extra if str(t) not in known]
+            known = {str(token) for token in self.__dict__["_named_tokens"]["additional_special_tokens"]}
+            self.__dict__["_named_tokens"]["additional_special_tokens"] += [t for t in extra if str(t) not in known]
 
     def __getattr__(self, name: str) -> Any:
-        tokens = self.__dict__.get("_tokens")
+        tokens = self.__dict__.get("_named_tokens")
         if tokens is None or name.startswith("__"):
             raise AttributeError(name)
         if name in tokens:
@@ -80,7 +80,7 @@ class SpecialTokensMixin:
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
     def __setattr__(self, name: str, value: Any) -> None:
-        tokens = self.__dict__.get("_tokens")
+        tokens = self.__dict__.get("_named_tokens")
         if tokens is not None:
             if name in tokens:
                 self._set_token(name, value)
