@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 JobFile = Annotated[Path, typer.Argument(metavar="JOB", help="A job file, such as jobs/digits.yaml.")]
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[KEY=VALUE]...", help="Values that win over the file's, such as train.learning_rate=1e-3."),
+    typer.Argument(metavar="KEY=VALUE", help="Values that win over the file's, such as train.learning_rate=1e-3."),
 ]
 
 
