@@ -58,7 +58,8 @@ def check(uri: str | None = None, *, timeout_s: float = 5.0) -> str:
                 return uri
         except OSError as error:
             raise TrackingError(
-                f"No MLflow server answers at {uri} ({error}). Start it, or unset MLFLOW_TRACKING_URI to record in runs/."
+                f"No MLflow server answers at {uri} ({error}). Start it, or unset "
+                "MLFLOW_TRACKING_URI to record in runs/."
             ) from error
     if scheme == "sqlite":
         folder = Path(uri.removeprefix("sqlite:///")).parent
@@ -256,7 +257,7 @@ def _fetch(mlflow: Any, source: str, address: str, label: str) -> Path:
     try:
         if source.startswith("models:/"):
             source = mlflow.models.Model.load(source).artifact_path or source
-        if source.startswith("file:") or source.startswith("/"):
+        if source.startswith(("file:", "/")):
             return Path(mlflow.artifacts.download_artifacts(artifact_uri=source))
         key = hashlib.sha256(f"{address} {source}".encode()).hexdigest()[:12]
         cache = Path.home() / ".cache" / "rayformers" / "models" / f"{label}-{key}"

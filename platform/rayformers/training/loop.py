@@ -203,8 +203,7 @@ class Loop:
             )
         better = value is not None and (
             not self.best
-            or (value > self.best["value"]) is self.arguments.best_is_greatest
-            and value != self.best["value"]
+            or ((value > self.best["value"]) is self.arguments.best_is_greatest and value != self.best["value"])
         )
         if better:
             self.best = {"step": self.done, "value": value}

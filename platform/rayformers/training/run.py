@@ -92,7 +92,7 @@ def run_job(job: JobConfig, *, callbacks: tuple[Callback, ...] = ()) -> TrainRes
 def prepare(job: JobConfig) -> Prepared:
     """Open the source, split it, make the processor and check the model, without starting anything."""
     check_writable(job.folder)
-    if job.scale.num_workers == 0 or job.scale.device == "cuda" and job.address is None:
+    if job.scale.num_workers == 0 or (job.scale.device == "cuda" and job.address is None):
         choose_device(job.scale.device)
     source = open_source(job.data.source)
     if isinstance(job.data.validation, str):
