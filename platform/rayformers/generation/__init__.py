@@ -1,0 +1,1 @@
+"""Generation: the decoding loop, logits rules, stopping, caches, streamers."""
