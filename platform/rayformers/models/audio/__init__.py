@@ -1,0 +1,1 @@
+"""Audio architectures, one file each."""
