@@ -1,0 +1,1 @@
+"""Architectures of several modalities, one file each."""
