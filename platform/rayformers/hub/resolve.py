@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +77,9 @@ def _from_hub(reference: str, *, subfolder: str, weights: bool, **options: Any) 
     from huggingface_hub import errors
 
     within = f"{subfolder}/" if subfolder else ""
-    patterns: Sequence[str] = [within + pattern for pattern in SMALL_FILES]
+    patterns = [within + pattern for pattern in SMALL_FILES]
     try:
-        folder = Path(huggingface_hub.snapshot_download(reference, allow_patterns=patterns, **options))
+        folder = Path(str(huggingface_hub.snapshot_download(reference, allow_patterns=patterns, **options)))
         if weights:
             _fetch_weights(huggingface_hub, reference, folder, within, options)
         return folder

@@ -73,7 +73,8 @@ class PretrainedConfig:
         for entry in fields(self):
             given = values.pop(entry.name, MISSING)
             if given is MISSING:
-                given = entry.default_factory() if entry.default_factory is not MISSING else entry.default
+                factory = entry.default_factory
+                given = entry.default if isinstance(factory, type(MISSING)) else factory()
             if given is MISSING:
                 raise ConfigError(f"{type(self).__name__} lacks {entry.name!r}.")
             object.__setattr__(self, entry.name, given)
@@ -152,7 +153,7 @@ class PretrainedConfig:
         return {**read_json(file), "_name_or_path": str(reference)}, rest
 
     @classmethod
-    def from_pretrained(cls, reference: str | Path, **options: Any) -> Self | tuple[Self, dict[str, Any]]:
+    def from_pretrained(cls, reference: str | Path, **options: Any) -> Any:
         """Read config.json from a folder, a file, a Hub id or an address; keywords override keys."""
         values, rest = cls.get_config_dict(reference, **options)
         return cls.from_dict(values, **rest)

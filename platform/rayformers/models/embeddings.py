@@ -13,11 +13,11 @@ from ..errors import InputError
 class EmbeddingMethods:
     """Mixin of PreTrainedModel. A backbone names its token embedding by `token_embedding() -> (owner, attribute)`."""
 
-    backbone: nn.Module
-    head: nn.Module | None
+    backbone: Any
+    head: Any
     config: Any
 
-    def _embedding_slot(self) -> tuple[nn.Module, str]:
+    def _embedding_slot(self) -> tuple[Any, str]:
         find = getattr(self.backbone, "token_embedding", None)
         if find is None:
             raise InputError(f"{type(self).__name__} has no token embeddings.")
@@ -28,7 +28,7 @@ class EmbeddingMethods:
         if hasattr(self.backbone, "token_embedding"):
             owner, name = self._embedding_slot()
             return getattr(owner, name)
-        return self.backbone.embed
+        return self.backbone.get_submodule("embed")
 
     def set_input_embeddings(self, module: nn.Module) -> None:
         """Replace the token embedding."""
@@ -43,7 +43,7 @@ class EmbeddingMethods:
         """Replace the projection to the vocabulary."""
         if self.get_output_embeddings() is None:
             raise InputError(f"{type(self).__name__} has no output embeddings.")
-        self.head.lm_head = module  # type: ignore[union-attr, assignment]
+        self.head.lm_head = module
 
     def resize_token_embeddings(
         self, new_num_tokens: int | None = None, pad_to_multiple_of: int | None = None, mean_resizing: bool = True
@@ -83,9 +83,9 @@ class EmbeddingMethods:
         if output.bias is not None:
             output.bias = nn.Parameter(_padded(output.bias.data, rows))
         output.out_features = rows
-        for name, buffer in list(self.head.named_buffers(recurse=False)):  # type: ignore[union-attr]
+        for name, buffer in list(self.head.named_buffers(recurse=False)):
             if buffer.shape[-1] != rows and name == "final_logits_bias":
-                self.head.register_buffer(name, _padded(buffer[0], rows)[None])  # type: ignore[union-attr]
+                self.head.register_buffer(name, _padded(buffer[0], rows)[None])
 
 
 def _padded(vector: torch.Tensor, rows: int) -> torch.Tensor:

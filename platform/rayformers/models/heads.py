@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from . import losses
-from .outputs import ImageClassifierOutput, MaskedImageModelingOutput, ModelOutput
+from .outputs import ImageClassifierOutput, MaskedImageModelingOutput
 
 
 class Head(nn.Module):
@@ -25,9 +25,6 @@ class Head(nn.Module):
     def prepare(self, inputs: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
         """The backbone's inputs, given those of the call and the head's own."""
         return inputs
-
-    def forward(self, outputs: Any, inputs: Mapping[str, Any], **own: Any) -> ModelOutput:
-        raise NotImplementedError
 
 
 class ImageClassifier(Head):

@@ -65,7 +65,8 @@ def from_pretrained(cls: type[PreTrainedModel], reference: str, *args: Any, **op
         options.pop(name, None)
     folder = resolve(reference, **hub)
     if not isinstance(config, PretrainedConfig):
-        config, unused = cls.config_class.from_pretrained(config or folder, return_unused_kwargs=True, **options)
+        values, overrides = cls.config_class.get_config_dict(config or folder, **options)
+        config, unused = cls.config_class.from_dict(values, return_unused_kwargs=True, **overrides)
         if unused:
             raise ConfigError(
                 f"{cls.__name__}.from_pretrained does not know {sorted(unused)}, nor does its configuration."
@@ -153,8 +154,8 @@ def _known(
     if strange:
         raise CheckpointError(
             f"The checkpoint holds {len(strange)} tensors that this architecture does not have: "
-            f"{', '.join(sorted(strange)[:5])}{', ...' if len(strange) > 5 else ''}. Check that config.json belongs to the "
-            "weights; to leave them out, pass ignore_unexpected=('pattern.*',)."
+            f"{', '.join(sorted(strange)[:5])}{', ...' if len(strange) > 5 else ''}. Check that config.json "
+            "belongs to the weights; to leave them out, pass ignore_unexpected=('pattern.*',)."
         )
 
 
@@ -198,8 +199,8 @@ def _check(
             f"{name} is {list(got)}, the model has {list(want)}" for name, got, want in info.mismatched[:5]
         )
         raise CheckpointError(
-            f"{len(info.mismatched)} tensors have another shape: {shown}. Load with the matching configuration, or pass "
-            "ignore_mismatched_sizes=True to initialise them freshly."
+            f"{len(info.mismatched)} tensors have another shape: {shown}. Load with the matching configuration, "
+            "or pass ignore_mismatched_sizes=True to initialise them freshly."
         )
     aliases = dict(model.tied_names())
     sources = {source: alias for alias, source in aliases.items()}
@@ -244,8 +245,9 @@ def _initialise(model: PreTrainedModel, missing: list[str], dtype: torch.dtype |
 def _report(model: nn.Module, reference: str, info: LoadingInfo) -> None:
     if fresh := info.missing + [name for name, _, _ in info.mismatched]:
         warnings.warn(
-            f"{type(model).__name__} from {reference!r}: {len(fresh)} parameters are freshly initialised because the files "
-            f"do not have them ({', '.join(fresh[:4])}{', ...' if len(fresh) > 4 else ''}). Train the model before use.",
+            f"{type(model).__name__} from {reference!r}: {len(fresh)} parameters are freshly initialised because "
+            f"the files do not have them ({', '.join(fresh[:4])}{', ...' if len(fresh) > 4 else ''}). "
+            "Train the model before use.",
             stacklevel=5,
         )
 

@@ -100,7 +100,7 @@ def architecture(model_type: str) -> Architecture:
         if model_type not in CATALOG:
             raise UnknownNameError(
                 f"Unknown model_type {model_type!r}. {did_you_mean(model_type, [*CATALOG, *_ARCHITECTURES])} "
-                "Your own architecture is added with rayformers.models.registry.register(model_type, Architecture(...))."
+                "Your own is added with rayformers.models.registry.register(model_type, Architecture(...))."
             )
         importlib.import_module(f"rayformers.models.{CATALOG[model_type].module}")
     return _ARCHITECTURES[model_type]

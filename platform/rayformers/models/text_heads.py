@@ -1,4 +1,4 @@
-"""Heads of text models. Our names below `head.` are given in each class; an architecture maps the Hub's names to them."""
+"""Heads of text models. An architecture maps the Hub's names to ours, the attributes below `head.`."""
 
 from __future__ import annotations
 
@@ -196,8 +196,9 @@ class SpanExtractor(Head):
         end_positions: Tensor | None = None,
     ) -> ModelOutput:  # fmt: skip
         starts, ends = self.qa_outputs(self.dropout(outputs.last_hidden_state)).unbind(-1)
-        known = start_positions is not None and end_positions is not None
-        loss = losses.spans(starts, ends, start_positions, end_positions) if known else None
+        loss = None
+        if start_positions is not None and end_positions is not None:
+            loss = losses.spans(starts, ends, start_positions, end_positions)
         return QuestionAnsweringModelOutput(loss=loss, start_logits=starts, end_logits=ends, **_recorded(outputs))
 
 

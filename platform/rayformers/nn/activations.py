@@ -23,7 +23,7 @@ def quick_gelu(x: Tensor) -> Tensor:
 
 
 def gelu_new(x: Tensor) -> Tensor:
-    """The tanh approximation of GELU written out, as GPT-2 computes it (Hendrycks and Gimpel 2016, arXiv:1606.08415)."""
+    """The tanh approximation of GELU written out, as in GPT-2 (Hendrycks and Gimpel 2016, arXiv:1606.08415)."""
     return 0.5 * x * (1.0 + torch.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * torch.pow(x, 3.0))))
 
 
@@ -46,7 +46,7 @@ def _identity(x: Tensor) -> Tensor:
     return x
 
 
-for _name, _function in {
+_FUNCTIONS: dict[str, Activation] = {
     "gelu": F.gelu,
     "gelu_python": F.gelu,
     "gelu_new": gelu_new,
@@ -65,7 +65,8 @@ for _name, _function in {
     "sigmoid": torch.sigmoid,
     "linear": _identity,
     "laplace": laplace,
-}.items():
+}
+for _name, _function in _FUNCTIONS.items():
     ACTIVATIONS.add(_name, _function)
 
 

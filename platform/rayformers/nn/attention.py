@@ -1,6 +1,7 @@
 """Multi-head attention and the kernels that compute it.
 
-Shape letters: B batch, H query heads, G key-value heads, Q query positions, K key positions, E width of a head, D width.
+Shape letters: B batch, H query heads, G key-value heads, Q query positions, K key positions, E width of a head,
+D width.
 """
 
 from __future__ import annotations

@@ -55,11 +55,12 @@ class PatchEmbedding(nn.Module):
         size = (pixels.shape[-2], pixels.shape[-1])
         if pixels.ndim != 4 or pixels.shape[1] != self.patch.in_channels:
             raise InputError(
-                f"pixel_values of shape {tuple(pixels.shape)}; expected [batch, {self.patch.in_channels}, height, width]."
+                f"pixel_values has shape {tuple(pixels.shape)}; "
+                f"expected [batch, {self.patch.in_channels}, height, width]."
             )
         if size != self.image_size and not interpolate:
             raise InputError(
-                f"Pictures of {size[0]} x {size[1]} pixels; the model takes {self.image_size[0]} x {self.image_size[1]}. "
+                f"Pictures of {size[0]} x {size[1]} pixels; the model takes {' x '.join(map(str, self.image_size))}. "
                 "Resize them with the image processor, or pass interpolate_pos_encoding=True."
             )
         x = self.patch(pixels.to(self.patch.weight.dtype)).flatten(2).transpose(1, 2)

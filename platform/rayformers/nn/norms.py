@@ -22,6 +22,10 @@ class RMSNorm(nn.Module):
         self.eps = eps
         self.offset = offset
 
+    def reset_parameters(self) -> None:
+        """Let the norm scale by one."""
+        nn.init.constant_(self.weight, 1.0 - self.offset)
+
     def forward(self, x: Tensor) -> Tensor:
         y = x.float()
         y = y * torch.rsqrt(y.pow(2).mean(-1, keepdim=True) + self.eps)

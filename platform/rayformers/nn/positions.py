@@ -18,7 +18,8 @@ from .context import Context
 Scaling = Callable[[int, float, Mapping[str, Any], int, int], tuple[Tensor, float]]
 
 ROPE_SCALINGS: Registry[Scaling] = Registry("rope_type")
-"""Functions (rotated width, base, settings, trained positions, positions now) -> (inverse frequencies, factor on cos and sin)."""
+"""Functions (rotated width, base, settings, trained positions, positions now) -> (inverse frequencies, factor on both
+cos and sin)."""
 
 
 def _inverse(dim: int, base: float) -> Tensor:
@@ -54,8 +55,9 @@ def _yarn(dim: int, base: float, settings: Mapping[str, Any], trained: int, leng
         return 1.0 if scale <= 1 else 0.1 * weight * math.log(scale) + 1.0
 
     if attention_factor is None:
-        both = mscale and mscale_all
-        attention_factor = magnitude(factor, mscale) / magnitude(factor, mscale_all) if both else magnitude(factor)
+        attention_factor = magnitude(factor)
+        if mscale and mscale_all:
+            attention_factor = magnitude(factor, mscale) / magnitude(factor, mscale_all)
 
     def dimension(rotations: float) -> float:
         return dim * math.log(original / (rotations * 2 * math.pi)) / (2 * math.log(base))
@@ -95,9 +97,15 @@ def _longrope(dim: int, base: float, settings: Mapping[str, Any], trained: int, 
     return 1.0 / (torch.tensor(factors, dtype=torch.float32, device="cpu") * base**exponents), float(attention_factor)
 
 
-for _name, _scaling in {
-    "default": _default, "linear": _linear, "dynamic": _dynamic, "yarn": _yarn, "llama3": _llama3, "longrope": _longrope,
-}.items():  # fmt: skip
+_SCALINGS: dict[str, Scaling] = {
+    "default": _default,
+    "linear": _linear,
+    "dynamic": _dynamic,
+    "yarn": _yarn,
+    "llama3": _llama3,
+    "longrope": _longrope,
+}
+for _name, _scaling in _SCALINGS.items():
     ROPE_SCALINGS.add(_name, _scaling)
 
 
@@ -167,7 +175,7 @@ class Rope:
 
 
 def rope_settings(config: Any) -> tuple[float, dict[str, Any] | None]:
-    """(rope_theta, rope_scaling) of a configuration, from the keys of version 4 files or the one key of version 5 files."""
+    """(rope_theta, rope_scaling) of a configuration, from the keys of either version 4 or version 5 files."""
     new = config.__dict__.get("rope_parameters")
     if isinstance(new, Mapping) and "rope_type" in new:
         settings = {key: value for key, value in new.items() if key not in ("rope_theta", "partial_rotary_factor")}

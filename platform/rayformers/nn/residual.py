@@ -13,7 +13,12 @@ class LayerScale(nn.Module):
 
     def __init__(self, dim: int, initial: float) -> None:
         super().__init__()
+        self.initial = initial
         self.weight = nn.Parameter(torch.full((dim,), initial))
+
+    def reset_parameters(self) -> None:
+        """Start again at the initial value."""
+        nn.init.constant_(self.weight, self.initial)
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.weight

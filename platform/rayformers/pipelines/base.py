@@ -101,7 +101,7 @@ class Pipeline:
         return max(sizes, default=1)
 
     def batch_key(self, model_inputs: Any) -> Hashable:
-        """Units with equal keys can share a batch: by default those whose tensors have equal shapes, but for padding."""
+        """Units with equal keys can share a batch: those whose tensors have equal shapes, but for padding."""
         if not isinstance(model_inputs, Mapping):
             return None
         return tuple(
@@ -317,7 +317,7 @@ class Pipeline:
 
 
 class ChunkPipeline(Pipeline):
-    """A pipeline whose `preprocess` yields several units for one input, and whose `postprocess` gets all their outputs."""
+    """A pipeline whose `preprocess` yields several units for one input; `postprocess` gets all their outputs."""
 
     def _chunks(self, item: Any, pre: dict[str, Any]) -> Iterable[Any]:
         return self.preprocess(item, **pre)

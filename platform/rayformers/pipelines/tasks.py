@@ -49,7 +49,7 @@ _TRANSLATION = re.compile(r"translation_(\w+?)_to_(\w+)")
 def add_task(row: TaskRow, *aliases: str) -> None:
     """Register a task; users add their own in the same way."""
     TASKS.add(row.name, row)
-    ALIASES.update({alias: row.name for alias in aliases})
+    ALIASES.update(dict.fromkeys(aliases, row.name))
 
 
 def find_task(name: str) -> tuple[TaskRow, dict[str, str]]:

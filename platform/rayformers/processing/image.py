@@ -191,7 +191,7 @@ class ImageProcessor(BaseImageProcessor):
 
     Args:
         do_convert_rgb: convert to RGB.
-        do_resize, size, resample: {"height", "width"}, {"shortest_edge"} or {"shortest_edge", "longest_edge"}, in pixels.
+        do_resize, size, resample: {"height", "width"} or {"shortest_edge"} (with {"longest_edge"} a limit), in pixels.
         do_center_crop, crop_size: {"height", "width"} in pixels.
         do_rescale, rescale_factor: multiply the pixels.
         do_normalize, image_mean, image_std: one value, or one for each channel.

@@ -38,7 +38,8 @@ def open_bytes(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """A picture from encoded bytes, its size checked before it is decoded.
 
     Raises:
-        InputError: no bytes. UnsupportedMediaError: not a picture, or a broken one. InputTooLargeError: too many pixels.
+        InputError: no bytes. UnsupportedMediaError: not a picture, or a broken one.
+        InputTooLargeError: too many pixels.
     """
     if not data:
         raise InputError("The picture is empty (0 bytes). Send the bytes of a PNG, JPEG, WebP, GIF, BMP or TIFF file.")
@@ -47,7 +48,8 @@ def open_bytes(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
         width, height = image.size
         if width * height > max_pixels:
             raise InputTooLargeError(
-                f"The picture has {width} x {height} = {width * height} pixels; at most {max_pixels} are allowed. Resize it."
+                f"The picture has {width} x {height} = {width * height} pixels; at most {max_pixels} are allowed. "
+                "Resize it."
             )
         image.load()
     except Image.DecompressionBombError as error:
@@ -79,7 +81,8 @@ def _open(source: Any, timeout: float | None, max_pixels: int) -> Image.Image:
 
         return to_pil_image(np.asarray(source))
     raise InputTypeError(
-        f"A picture was given as {type(source).__name__}; expected a PIL image, a path, a URL, base64 text, bytes or an array."
+        f"A picture was given as {type(source).__name__}; expected a PIL image, a path, a URL, base64 text, bytes "
+        "or an array."
     )
 
 

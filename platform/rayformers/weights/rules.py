@@ -1,8 +1,9 @@
 """Two-way rules between the Hub's tensor names and ours.
 
 A rule is data: a Hub template and a template of ours, with numbers as slots (`encoder.layer.{i}.output.dense`). A
-template names a module, and then covers its `.weight` and `.bias`, or a parameter. One table serves reading and writing,
-so `to_hub(to_ours(x)) == x` holds bit for bit. Where the Hub has several spellings, any is read and the first written.
+template names a module, and then covers its `.weight` and `.bias`, or a parameter. One table serves reading and
+writing, so `to_hub(to_ours(x)) == x` holds bit for bit. Where the Hub has several
+spellings, any is read and the first written.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import torch
@@ -25,7 +26,7 @@ _OLD_LEAVES = {".gamma": ".weight", ".beta": ".bias"}
 Tensors = Iterable[tuple[str, Tensor]]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _pattern(template: str) -> re.Pattern[str]:
     parts = _SLOT.split(template)  # text, slot, text, slot, ...
     seen: set[str] = set()
@@ -98,9 +99,9 @@ class Split(Rule):
         if self.transpose and tensor.ndim == 2:
             tensor = tensor.t()
         if self.heads is None:
-            return [part.contiguous() for part in tensor.split(self._sizes(tensor.shape[0]))]
-        grouped = tensor.unflatten(0, (self.heads, -1))
-        parts = grouped.split(self._sizes(grouped.shape[1]), dim=1)
+            return [part.contiguous() for part in torch.split(tensor, self._sizes(tensor.shape[0]))]
+        grouped = tensor.reshape(self.heads, -1, *tensor.shape[1:])
+        parts = torch.split(grouped, self._sizes(grouped.shape[1]), dim=1)
         return [part.flatten(0, 1).contiguous() for part in parts]
 
     def join(self, parts: list[Tensor]) -> Tensor:
@@ -108,7 +109,7 @@ class Split(Rule):
         if self.heads is None:
             tensor = torch.cat(parts)
         else:
-            tensor = torch.cat([part.unflatten(0, (self.heads, -1)) for part in parts], dim=1).flatten(0, 1)
+            tensor = torch.cat([part.reshape(self.heads, -1, *part.shape[1:]) for part in parts], dim=1).flatten(0, 1)
         return tensor.t().contiguous() if self.transpose and tensor.ndim == 2 else tensor
 
     def _sizes(self, rows: int) -> list[int]:

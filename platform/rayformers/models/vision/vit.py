@@ -79,7 +79,7 @@ def layer(config: Any, number: int) -> Sequential:
 
 
 class ViT(nn.Module):
-    """Patches through a pre-norm encoder: pixel_values [B, C, height, width] -> last_hidden_state [B, 1 + patches, D]."""
+    """Patches through a pre-norm encoder: pixel_values [B, C, height, width] -> states [B, 1 + patches, D]."""
 
     def __init__(self, config: ViTConfig, *, pooler: bool = True, mask_token: bool = False) -> None:
         super().__init__()
