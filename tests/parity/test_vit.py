@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import torch
+from tests.parity.harness import BATCH, Case, TestParity, assert_equal_outputs, pair, pytest_generate_tests
 
 from rayformers.errors import InputError
-from tests.parity.harness import BATCH, Case, TestParity, assert_equal_outputs, pair, pytest_generate_tests
 
 __all__ = ["TestParity", "pytest_generate_tests"]
 
