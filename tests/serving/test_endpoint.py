@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import os
 import re
 import subprocess
 import sys
@@ -105,20 +104,30 @@ def test_a_client_that_leaves_is_dropped_and_harms_nobody(deployed: Deployed) ->
     assert series(deployed.url, "rayformers_requests_in_flight") == 0
 
 
-def test_rays_own_command_takes_the_file_and_new_batching_needs_no_restart(deployed: Deployed) -> None:
+def wait_for_batch_rows(url: str, rows: int) -> None:
+    deadline_s = time.monotonic() + 60
+    while httpx.get(f"{url}info").json()["batching"]["max_batch_rows"] != rows:
+        assert time.monotonic() < deadline_s, "the new batching never came"
+        time.sleep(0.2)
+
+
+def test_new_batching_needs_no_restart(deployed: Deployed) -> None:
     config = yaml.safe_load(deployed.file.read_text())
     config["applications"][0]["args"]["batching"] = {"max_batch_rows": 6}
     changed = deployed.file.with_name("changed.yaml")
     changed.write_text(yaml.safe_dump(config))
-    replica = re.findall(r'replica="(\w+)"', httpx.get(f"{deployed.url}metrics").text)[0]
-    command = [str(Path(sys.executable).with_name("serve")), "deploy", str(changed), "-a", deployed.dashboard_url]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=os.environ | {"RAY_ADDRESS": ""})
+    before = re.findall(r'replica="(\w+)"', httpx.get(f"{deployed.url}metrics").text)[0]
+    deploy(changed, timeout_s=120)
+    wait_for_batch_rows(deployed.url, 6)
+    assert re.findall(r'replica="(\w+)"', httpx.get(f"{deployed.url}metrics").text)[0] == before
+
+
+def test_rays_own_command_takes_the_file(deployed: Deployed) -> None:
+    command = [str(Path(sys.executable).with_name("serve")), "deploy", str(deployed.file)]
+    done = subprocess.run([*command, "-a", deployed.dashboard_url], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    deadline_s = time.monotonic() + 60
-    while httpx.get(f"{deployed.url}info").json()["batching"]["max_batch_rows"] != 6:
-        assert time.monotonic() < deadline_s, "the new batching never came"
-        time.sleep(0.2)
-    assert re.findall(r'replica="(\w+)"', httpx.get(f"{deployed.url}metrics").text)[0] == replica
+    wait_for_batch_rows(deployed.url, 4)
+    assert httpx.post(deployed.url, content=picture(1)).status_code == 200
 
 
 def test_too_many_requests_are_sent_away_and_told_when_to_come_back(

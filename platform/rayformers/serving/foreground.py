@@ -87,7 +87,8 @@ def _run(arguments: Any, host: str, port: int, on_ready: Callable[[str], None] |
         finally:
             for number in STOP_SIGNALS:
                 signal.signal(number, signal.SIG_IGN)  # an impatient second Ctrl-C must not leave processes behind
-            ray_serve.shutdown()
+            # Requests in flight are answered first; the rest of Serve ends with the cluster, which is ours alone.
+            ray_serve.delete(APPLICATION)
 
 
 def _deployment_message(ray_serve: Any, error: RuntimeError) -> str:
