@@ -50,7 +50,9 @@ def _architecture_name(name: str, model_type: str) -> Any:
     from .models.catalog import CATALOG
     from .models.registry import architecture, model_class
 
-    suffix = name.removeprefix(CATALOG[model_type].prefix)
+    row = CATALOG[model_type]
+    own = {class_name: suffix for suffix, class_name in row.names.items()}
+    suffix = own.get(name, name.removeprefix(row.prefix))
     return architecture(model_type).config if suffix == "Config" else model_class(model_type, suffix)
 
 

@@ -178,7 +178,9 @@ class PreTrainedModel(EmbeddingMethods, nn.Module):
         """The name rules of this class: its head's, then its backbone's, with and without the Hub prefix."""
         parts, head = cls.architecture(), cls.head_spec()
         prefixed = f"{parts.hub_prefix}." if parts.hub_prefix else ""
-        spellings = (prefixed, "") if head is not None else ("", prefixed)
+        own = "" if head is None else prefixed if head.hub_prefix is None else f"{head.hub_prefix}."
+        others = (f"{spec.hub_prefix}." for spec in parts.heads.values() if spec.hub_prefix is not None)
+        spellings = (own, prefixed, "", *others)
         backbone = under(tuple(dict.fromkeys(spellings)), "backbone.", parts.rules(config))
         return WeightMap(*(() if head is None else head.weights), *backbone)
 

@@ -6,23 +6,34 @@ architecture registers. Class names such as `ViTForImageClassification` are pref
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One architecture. `classes` are suffixes of class names; "Model" is the backbone alone."""
+    """One architecture. `classes` are suffixes of class names; "Model" is the backbone alone.
+
+    `names` holds the class names that are not prefix + suffix, by suffix.
+    """
 
     module: str
     prefix: str
     classes: tuple[str, ...]
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
-def _row(module: str, prefix: str, *classes: str) -> Row:
-    return Row(module=module, prefix=prefix, classes=("Model", *classes))
+def _row(module: str, prefix: str, *classes: str, names: Mapping[str, str] | None = None) -> Row:
+    return Row(module=module, prefix=prefix, classes=("Model", *classes), names=names or {})
+
+
+_LM, _SEQUENCE, _TOKEN, _SPAN = (
+    "ForCausalLM", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering",
+)  # fmt: skip
 
 
 CATALOG: dict[str, Row] = {
+    "llama": _row("text.llama", "Llama", _LM, _SEQUENCE, _TOKEN, _SPAN),
     "vit": _row("vision.vit", "ViT", "ForImageClassification", "ForMaskedImageModeling"),
 }
 
@@ -55,6 +66,6 @@ def class_names() -> dict[str, str]:
     """Every class and configuration name -> its model_type."""
     names: dict[str, str] = {}
     for model_type, row in CATALOG.items():
-        for name in (f"{row.prefix}Config", f"{row.prefix}PreTrainedModel", *(row.prefix + c for c in row.classes)):
-            names.setdefault(name, model_type)
+        for suffix in ("Config", "PreTrainedModel", *row.classes):
+            names.setdefault(row.names.get(suffix, row.prefix + suffix), model_type)
     return names

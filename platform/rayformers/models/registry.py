@@ -30,6 +30,7 @@ class HeadSpec:
         options: further keyword arguments for the backbone.
         tied: pairs of our names (alias, source) that share one parameter where config.tie_word_embeddings.
         always_tied: whether they are shared whatever the configuration says.
+        hub_prefix: what files of this head put before the backbone's names where it is not the architecture's prefix.
     """
 
     build: Callable[[Any, nn.Module], Head]
@@ -38,6 +39,7 @@ class HeadSpec:
     options: Mapping[str, Any] = field(default_factory=dict)
     tied: tuple[tuple[str, str], ...] = ()
     always_tied: bool = False
+    hub_prefix: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +115,12 @@ def prefix(model_type: str) -> str:
     return architecture(model_type).config.__name__.removesuffix("Config")
 
 
+def class_name(model_type: str, suffix: str) -> str:
+    """The name of an architecture's class: prefix + suffix, or what its row of the catalog says."""
+    own = CATALOG[model_type].names if model_type in CATALOG else {}
+    return own.get(suffix, prefix(model_type) + suffix)
+
+
 @cache
 def model_class(model_type: str, suffix: str) -> type:
     """The model class prefix + suffix of an architecture, made when first asked for.
@@ -123,9 +131,9 @@ def model_class(model_type: str, suffix: str) -> type:
     from .base import PreTrainedModel
 
     parts = architecture(model_type)
-    name = prefix(model_type) + suffix
+    name = class_name(model_type, suffix)
     if suffix not in ("Model", "PreTrainedModel") and suffix not in parts.heads:
-        have = ", ".join(prefix(model_type) + known for known in ("Model", *parts.heads))
+        have = ", ".join(class_name(model_type, known) for known in ("Model", *parts.heads))
         raise UnknownNameError(f"{model_type!r} has no class {name!r}; it has {have}.")
     values = {
         "__module__": "rayformers",  # where pickle finds it again
