@@ -17,7 +17,8 @@ from ..errors import ConfigError, did_you_mean
 from .schedules import SCHEDULES
 from .unsupported import NAMES, NotYetSupported, refuse
 
-Interval = Literal["no", "steps", "epoch"]
+Interval = Literal["no", "steps", "epoch", False]
+"""False is how YAML 1.1 reads a bare `no`; TrainingArguments turns it into "no"."""
 
 
 @dataclass(frozen=True, init=False)

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from ..errors import ConfigError, RayformersError
+from ..errors import ConfigError, RayformersError, did_you_mean
 from ..registry import Registry
 from .job import ModelSection
 
@@ -56,6 +56,7 @@ class ModelRecipe:
         """
         import torch
 
+        self._check_keys()
         if self.section.pretrained is not None:
             return self()
         try:
@@ -65,6 +66,18 @@ class ModelRecipe:
             raise
         except (TypeError, ValueError) as error:
             raise ConfigError(f"model.config does not make a {self.section.architecture}: {error}") from error
+
+    def _check_keys(self) -> None:
+        if self.section.pretrained is not None:
+            known = _public("AutoConfig").from_pretrained(self.section.pretrained)
+        else:
+            known = _public("AutoConfig").for_model(self.section.architecture)
+        allowed = {*known.to_dict(), *known.attribute_map, "num_labels", "dtype", "attn_implementation"} - {
+            "model_type"
+        }
+        for key in self.section.config:
+            if key not in allowed:
+                raise ConfigError(f"model.config.{key} is not a known key. {did_you_mean(key, allowed)}")
 
 
 def make_processor(section: ModelSection, task: str) -> Any:
@@ -77,7 +90,12 @@ def make_processor(section: ModelSection, task: str) -> Any:
         return _public("AutoImageProcessor").from_pretrained(section.pretrained, **section.processor)
     fields = dict(section.processor)
     name = fields.pop("image_processor_type", "ViTImageProcessor")
+    made = _public(name)
+    allowed = made().to_dict()
+    for key in fields:
+        if key not in allowed:
+            raise ConfigError(f"model.processor.{key} is not a known key. {did_you_mean(key, allowed)}")
     try:
-        return _public(name)(**fields)
+        return made(**fields)
     except (TypeError, AttributeError) as error:
         raise ConfigError(f"model.processor does not make a {name}: {error}") from error
