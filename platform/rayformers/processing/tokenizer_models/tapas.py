@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -96,6 +98,8 @@ class TapasTokenizer(BertTokenizer):
         resolved = resolve_options(self, padding=padding, truncation=False, **options)
         if resolved.return_overflowing_tokens or resolved.return_offsets_mapping:
             raise InputError("A table has no overflowing tokens and no offsets: leave these options out")
+        # Without a length from the caller a longer table is let through (and warned of), as by other tokenizers.
+        resolved = dataclasses.replace(resolved, max_length=options.get("max_length"))
         drop = truncation in (True, "drop_rows_to_fit")
         content = Table.of(table)
         tokenized = self._tokenize_table(content)
@@ -136,7 +140,8 @@ class TapasTokenizer(BertTokenizer):
 
     def _tokenize_texts(self, texts: list[str]) -> list[list[str]]:
         encodings = self._encodings(texts, EncodeOptions(add_special_tokens=False)) if texts else []
-        return [encoding.tokens for encoding in encodings]
+        empty = self.additional_special_tokens[:1]
+        return [empty if _says_nothing(text) else item.tokens for text, item in zip(texts, encodings, strict=True)]
 
     def _tokenize_table(self, table: Table) -> TokenizedTable:
         header = [""] * len(table.header) if self.strip_column_names else table.header
@@ -277,6 +282,11 @@ class TapasTokenizer(BertTokenizer):
         if logits_agg is None:
             return (answers,)
         return answers, np.asarray(logits_agg).argmax(axis=-1).tolist()
+
+
+def _says_nothing(text: str) -> bool:
+    """Whether a text (not the empty one) stands for a missing value, or has no letters and digits."""
+    return bool(text) and (text.lower().strip() in ("n/a", "?", "nan") or not re.search(r"[^\W_]", text))
 
 
 def _token_types(
