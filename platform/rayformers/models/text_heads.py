@@ -26,7 +26,8 @@ from .outputs import (
 )
 
 
-def _recorded(outputs: Any) -> dict[str, Any]:
+def recorded(outputs: Any) -> dict[str, Any]:
+    """The states and attentions of a backbone's output as fields of a head's."""
     return {"hidden_states": outputs.hidden_states, "attentions": outputs.attentions}
 
 
@@ -65,7 +66,7 @@ class CausalLM(Head):
             logits=logits,
             past_key_values=outputs.get("past_key_values"),
             cross_attentions=outputs.get("cross_attentions"),
-            **_recorded(outputs),
+            **recorded(outputs),
         )
 
 
@@ -95,9 +96,13 @@ class MaskedLM(Head):
     def forward(
         self, outputs: Any, inputs: Mapping[str, Any], labels: Tensor | None = None, num_items_in_batch: Any = None
     ) -> ModelOutput:
-        logits = self.lm_head(self.norm(self.act(self.dense(outputs.last_hidden_state))))
+        logits = self.scores(outputs.last_hidden_state)
         loss = None if labels is None else losses.token_cross_entropy(logits, labels, num_items=num_items_in_batch)
-        return MaskedLMOutput(loss=loss, logits=logits, **_recorded(outputs))
+        return MaskedLMOutput(loss=loss, logits=logits, **recorded(outputs))
+
+    def scores(self, states: Tensor) -> Tensor:
+        """States [..., D] -> logits [..., V]."""
+        return self.lm_head(self.norm(self.act(self.dense(states))))
 
 
 class SequenceClassifier(Head):
@@ -124,7 +129,7 @@ class SequenceClassifier(Head):
     def forward(self, outputs: Any, inputs: Mapping[str, Any], labels: Tensor | None = None) -> ModelOutput:
         logits = self.classifier(self.dropout(self.summary(outputs)))
         loss = None if labels is None else losses.classification(self.config, logits, labels)
-        return SequenceClassifierOutput(loss=loss, logits=logits, **_recorded(outputs))
+        return SequenceClassifierOutput(loss=loss, logits=logits, **recorded(outputs))
 
     def summary(self, outputs: Any) -> Tensor:
         """[B, D]."""
@@ -149,7 +154,7 @@ class LastTokenClassifier(Head):
             loss=None if labels is None else losses.classification(self.config, logits, labels),
             logits=logits,
             past_key_values=outputs.get("past_key_values"),
-            **_recorded(outputs),
+            **recorded(outputs),
         )
 
     def _last(self, inputs: Mapping[str, Any], scores: Tensor) -> Tensor:
@@ -178,7 +183,7 @@ class TokenClassifier(Head):
     def forward(self, outputs: Any, inputs: Mapping[str, Any], labels: Tensor | None = None) -> ModelOutput:
         logits = self.classifier(self.dropout(outputs.last_hidden_state))
         loss = None if labels is None else losses.token_cross_entropy(logits, labels)
-        return TokenClassifierOutput(loss=loss, logits=logits, **_recorded(outputs))
+        return TokenClassifierOutput(loss=loss, logits=logits, **recorded(outputs))
 
 
 class SpanExtractor(Head):
@@ -199,7 +204,7 @@ class SpanExtractor(Head):
         loss = None
         if start_positions is not None and end_positions is not None:
             loss = losses.spans(starts, ends, start_positions, end_positions)
-        return QuestionAnsweringModelOutput(loss=loss, start_logits=starts, end_logits=ends, **_recorded(outputs))
+        return QuestionAnsweringModelOutput(loss=loss, start_logits=starts, end_logits=ends, **recorded(outputs))
 
 
 class MultipleChoice(Head):
@@ -230,7 +235,7 @@ class MultipleChoice(Head):
     def forward(self, outputs: Any, inputs: Mapping[str, Any], labels: Tensor | None = None) -> ModelOutput:
         logits = self.classifier(self.dropout(self.summary(outputs))).view(-1, self.choices)
         loss = None if labels is None else F.cross_entropy(logits, labels)
-        return MultipleChoiceModelOutput(loss=loss, logits=logits, **_recorded(outputs))
+        return MultipleChoiceModelOutput(loss=loss, logits=logits, **recorded(outputs))
 
     def summary(self, outputs: Any) -> Tensor:
         """[B * choices, D]."""
@@ -251,4 +256,4 @@ class NextSentence(Head):
     def forward(self, outputs: Any, inputs: Mapping[str, Any], labels: Tensor | None = None) -> ModelOutput:
         logits = self.seq_relationship(outputs.pooler_output)
         loss = None if labels is None else F.cross_entropy(logits.view(-1, 2), labels.view(-1))
-        return NextSentencePredictorOutput(loss=loss, logits=logits, **_recorded(outputs))
+        return NextSentencePredictorOutput(loss=loss, logits=logits, **recorded(outputs))

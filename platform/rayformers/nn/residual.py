@@ -82,9 +82,16 @@ class Sequential(nn.Module):
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
         x = self.attn(x, context)
-        if self.cross is not None and (context.memory is not None or context.cache is not None):
+        if self.cross is not None and self._has_memory(context):
             x = self.cross(x, context)
         return self.mlp(x, context)
+
+    def _has_memory(self, context: Context) -> bool:
+        """Whether there are an encoder's states, or their keys and values in the cache."""
+        if context.memory is not None or context.cache is None:
+            return context.memory is not None
+        assert self.cross is not None
+        return context.cache.cross(getattr(self.cross.branch, "layer", 0)) is not None
 
 
 class Parallel(nn.Module):

@@ -11,8 +11,8 @@ def embed_tokens(embedding: nn.Module, input_ids: Tensor | None, inputs_embeds: 
     """The embeddings [B, T, D] of token ids [B, T], or those that were given in their place.
 
     Raises:
-        InputError: both or neither are given, their rank is wrong, or an id is outside of the vocabulary (looked at
-            on the CPU only: on a GPU it would wait for the device).
+        InputError: both or neither are given, their rank is wrong, or an id is outside of the vocabulary (found on
+            the CPU; a GPU would have to be waited for).
     """
     if (input_ids is None) == (inputs_embeds is None):
         given = "neither" if input_ids is None else "both"
@@ -31,15 +31,14 @@ def embed_tokens(embedding: nn.Module, input_ids: Tensor | None, inputs_embeds: 
         )
     if input_ids.is_floating_point():
         raise InputError(f"input_ids are {input_ids.dtype}; token ids must be whole numbers (torch.long).")
-    rows = getattr(embedding, "num_embeddings", None)
-    if rows is not None and input_ids.device.type == "cpu" and input_ids.numel():
+    try:
+        return embedding(input_ids)
+    except IndexError as error:
         low, high = (int(value) for value in input_ids.aminmax())
-        if low < 0 or high >= rows:
-            raise InputError(
-                f"Token id {low if low < 0 else high} is outside of the vocabulary of {rows}. Use the tokenizer of this "
-                "checkpoint, or grow the model with resize_token_embeddings(len(tokenizer))."
-            )
-    return embedding(input_ids)
+        raise InputError(
+            f"input_ids go from {low} to {high}; the model knows the ids 0 to {len(embedding.weight) - 1}. Use the tokenizer "  # type: ignore[arg-type]
+            "of this checkpoint, or grow the model with resize_token_embeddings(len(tokenizer))."
+        ) from error
 
 
 def check_length(end: int, positions: int, name: str = "max_position_embeddings") -> None:
