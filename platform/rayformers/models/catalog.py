@@ -33,6 +33,7 @@ _LM, _SEQUENCE, _TOKEN, _SPAN = (
 
 
 CATALOG: dict[str, Row] = {
+    "gpt2": _row("text.gpt2", "GPT2", "LMHeadModel", _SEQUENCE, _TOKEN, _SPAN),
     "llama": _row("text.llama", "Llama", _LM, _SEQUENCE, _TOKEN, _SPAN),
     "vit": _row("vision.vit", "ViT", "ForImageClassification", "ForMaskedImageModeling"),
 }

@@ -95,11 +95,17 @@ class Sequential(nn.Module):
 
 
 class Parallel(nn.Module):
-    """A layer whose branches read the same x (GPT-J, GPT-NeoX, Falcon, Phi)."""
+    """A layer whose branches read the same x (GPT-J, GPT-NeoX, Falcon, Phi).
 
-    def __init__(self, attn: Residual, mlp: Residual) -> None:
+    Args:
+        attn, mlp: the branches.
+        norm: one normalisation that both read, where they have none of their own.
+    """
+
+    def __init__(self, attn: Residual, mlp: Residual, *, norm: nn.Module | None = None) -> None:
         super().__init__()
-        self.attn, self.mlp = attn, mlp
+        self.norm, self.attn, self.mlp = norm, attn, mlp
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
-        return x + self.attn.delta(x, context) + self.mlp.delta(x, context)
+        y = x if self.norm is None else self.norm(x)
+        return x + self.attn.delta(y, context) + self.mlp.delta(y, context)

@@ -38,6 +38,9 @@ class RopeConfig(PretrainedConfig):
                 if key in settings:
                     setattr(self, key, settings.pop(key))
             self.rope_scaling = None if settings.get("rope_type", "default") == "default" else settings
+            if settings.get("rope_type") == "longrope" and "original_max_position_embeddings" in settings:
+                # version 4 reads it from beside rope_scaling only
+                self.original_max_position_embeddings = settings["original_max_position_embeddings"]
 
 
 def check_heads(config: Any) -> None:
@@ -60,10 +63,12 @@ def head_dim(config: Any) -> int:
 def rotary_table(config: Any, dim: int | None = None) -> RotaryTable:
     """Cosines and sines as a configuration says; `dim` is the rotated width of a head, default all of it."""
     base, scaling = rope_settings(config)
-    original = getattr(config, "original_max_position_embeddings", None)
-    if scaling is not None and original is not None:  # Phi-3 keeps it beside rope_scaling
-        factor = config.max_position_embeddings / original
-        scaling = {**scaling, "original_max_position_embeddings": original, "factor": factor}
+    if scaling is not None and "longrope" in (scaling.get("rope_type"), scaling.get("type")):
+        scaling = {key: value for key, value in scaling.items() if key != "original_max_position_embeddings"}
+        original = getattr(config, "original_max_position_embeddings", None)
+        if original is not None:
+            scaling["original_max_position_embeddings"] = original
+            scaling["factor"] = config.max_position_embeddings / original
     return RotaryTable(dim or head_dim(config), base, scaling, config.max_position_embeddings)
 
 
