@@ -184,7 +184,11 @@ class PreTrainedTokenizerBase(SpecialTokensMixin, PrepareMixin, ChatMixin, Files
         resolved = resolve_options(self, **options)
         inputs, batched = batch_of(text, text_pair, resolved.is_split_into_words)
         encoded = self._encode_batch(inputs, resolved)
-        if batched or resolved.return_tensors is not None or resolved.return_overflowing_tokens:
+        return encoded if batched or resolved.return_tensors is not None else self._without_batch(encoded, resolved)
+
+    def _without_batch(self, encoded: BatchEncoding, options: EncodeOptions) -> BatchEncoding:
+        """The encoding of one text without its batch axis, unless overflowing parts made it a batch."""
+        if options.return_overflowing_tokens:
             return encoded
         data = {key: value[0] if len(value) and isinstance(value[0], list) else value for key, value in encoded.items()}
         return BatchEncoding(data, encoded.encodings, n_sequences=encoded.n_sequences)

@@ -146,6 +146,8 @@ class PreTrainedTokenizer(PreTrainedTokenizerBase):
             text, pair = item if isinstance(item, tuple) and len(item) == 2 else (item, None)
             first = self._ids(text, options)
             rows.append(self.prepare_row(first, None if pair is None else self._ids(pair, options), options))
+            if options.return_length:
+                rows[-1]["length"] = len(rows[-1]["input_ids"])
         self.warn_too_long([row["input_ids"] for row in rows], options)
         encoded = self.pad(
             {key: [row[key] for row in rows] for key in rows[0]},
@@ -155,9 +157,10 @@ class PreTrainedTokenizer(PreTrainedTokenizerBase):
             padding_side=options.padding_side,
             return_attention_mask=options.return_attention_mask,
         )
-        if options.return_length:
-            encoded["length"] = [len(row) for row in encoded["input_ids"]]
         return encoded.convert_to_tensors(options.return_tensors)
+
+    def _without_batch(self, encoded: BatchEncoding, options: EncodeOptions) -> BatchEncoding:
+        return BatchEncoding({key: value[0] for key, value in encoded.items()})
 
     def _decode(
         self, ids: list[int], skip_special_tokens: bool, spaces_between_special_tokens: bool = True, **kwargs: Any

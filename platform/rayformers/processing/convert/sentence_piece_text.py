@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any
 
-from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, models, normalizers
 
 from .sentence_piece import UNDERLINE, merges_of, plain_scores
-from .sentencepiece_file import BPE, BYTE, CONTROL, UNKNOWN, USER_DEFINED, read_sentencepiece
+from .sentencepiece_file import BPE, BYTE, CONTROL, UNKNOWN, USER_DEFINED, SentencePieceFile, read_sentencepiece
+
+_PRIVATE = "\ufdd0"  # a noncharacter, which Unicode reserves for internal use
+_LONE = re.compile("[\udc80-\udcff]")
 
 
 class SentencePieces:
@@ -27,57 +30,73 @@ class SentencePieces:
         model = read_sentencepiece(self.path)
         self.pieces = [piece.text for piece in model.pieces]
         self._bytes = {piece.text: int(piece.text[3:5], 16) for piece in model.pieces if piece.kind == BYTE}
-        self._silent = {piece.text for piece in model.pieces if piece.kind == CONTROL}
+        self._control = {piece.text for piece in model.pieces if piece.kind == CONTROL}
         self._unknown = {piece.text for piece in model.pieces if piece.kind == UNKNOWN}
-        scores = plain_scores(model)
-        # Control pieces never come from text: no text contains their private names.
-        names = [f"\ufdd0{index}" if text in self._silent else text for index, (text, _) in enumerate(scores)]
-        vocabulary = [(name, score) for name, (_, score) in zip(names, scores, strict=True)]
+        self._prefix, self._collapse = model.add_dummy_prefix, model.remove_extra_whitespaces
+        self._charsmap = normalizers.Precompiled(model.charsmap) if model.charsmap else None
+        self._hidden = f"{_PRIVATE}{model.unk_id}"
+        self._tokenizer = self._backend(model)
+
+    def _backend(self, model: SentencePieceFile) -> Tokenizer:
+        # Control and unknown pieces never come from text: they get names that no text contains.
+        names = [
+            f"{_PRIVATE}{index}" if piece.kind in (CONTROL, UNKNOWN) else piece.text
+            for index, piece in enumerate(model.pieces)
+        ]
+        scores = [(name, score) for name, (_, score) in zip(names, plain_scores(model), strict=True)]
         if model.model_type == BPE:
             ids = {name: index for index, name in enumerate(names)}
-            backend: Any = models.BPE(
-                ids, merges_of(ids, vocabulary), unk_token=model.unk_piece, fuse_unk=True, byte_fallback=model.byte_fallback
+            tokenizer = Tokenizer(
+                models.BPE(
+                    ids, merges_of(ids, scores), unk_token=self._hidden, fuse_unk=True, byte_fallback=model.byte_fallback
+                )
             )
         else:
-            backend = models.Unigram(vocabulary, model.unk_id, model.byte_fallback)
-        self._tokenizer = Tokenizer(backend)
-        self._tokenizer.add_tokens(
+            tokenizer = Tokenizer(models.Unigram(scores, model.unk_id, model.byte_fallback))
+        tokenizer.add_tokens(
             [AddedToken(piece.text, normalized=False) for piece in model.pieces if piece.kind == USER_DEFINED]
         )
-        steps: list[Any] = [normalizers.Precompiled(model.charsmap)] if model.charsmap else []
-        if model.remove_extra_whitespaces:
-            steps += [normalizers.Strip(), normalizers.Replace(Regex(" {2,}"), " ")]
-        if steps:
-            self._tokenizer.normalizer = normalizers.Sequence(steps)
-        scheme = "first" if model.add_dummy_prefix else "never"
-        self._tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement=UNDERLINE, prepend_scheme=scheme, split=False)
-        self._is_bpe = model.model_type == BPE
+        return tokenizer
+
+    def normalize(self, text: str) -> str:
+        """The text as the model's pieces spell it."""
+        if self._charsmap is not None:
+            text = self._charsmap.normalize_str(text)
+        if self._collapse:
+            text = " ".join(part for part in text.split(" ") if part)
+        if text and self._prefix:
+            text = " " + text
+        text = text.replace(" ", UNDERLINE)
+        return text.rstrip(UNDERLINE) if self._collapse else text
 
     def encode(self, text: str) -> list[str]:
         """The pieces of a text; characters that the model does not know are pieces of their own."""
+        text = self.normalize(text)
         encoding = self._tokenizer.encode(text, add_special_tokens=False)
         return [
-            _surface(text, start, end) if token in self._unknown else token
-            for token, (start, end) in zip(encoding.tokens, encoding.offsets, strict=True)
+            text[slice(*span)] if token == self._hidden else token
+            for token, span in zip(encoding.tokens, encoding.offsets, strict=True)
         ]
 
     def decode(self, pieces: list[str]) -> str:
         """The text of pieces."""
-        parts: list[str] = []
+        text = ""
         pending = bytearray()
-        for piece in pieces:
+        at_start = self._prefix or self._collapse
+        for piece in [*pieces, ""]:
             if piece in self._bytes:
                 pending.append(self._bytes[piece])
                 continue
             if pending:
-                parts.append(pending.decode("utf-8", errors="replace"))
+                # An invalid byte becomes one replacement character, not a run of them.
+                text += _LONE.sub("\ufffd", pending.decode("utf-8", errors="surrogateescape"))
                 pending.clear()
-            if piece not in self._silent:
-                parts.append(" \u2047 " if piece in self._unknown else piece)
-        parts.append(pending.decode("utf-8", errors="replace"))
-        text = "".join(parts).replace(UNDERLINE, " ")
-        return text[1:] if text.startswith(" ") and pieces and pieces[0].startswith(UNDERLINE) else text
-
-
-def _surface(text: str, start: int, end: int) -> str:
-    return text[start:end].replace(" ", UNDERLINE)
+            if piece in self._control:
+                continue
+            if piece in self._unknown:
+                piece = " \u2047 "
+            if at_start and not text and piece.startswith(UNDERLINE):
+                piece = piece[1:]
+                at_start = self._collapse
+            text += piece
+        return text.replace(UNDERLINE, " ")

@@ -59,10 +59,9 @@ class M2M100Tokenizer(PreTrainedTokenizer):
         self.lang_code_to_id = {code: len(self.encoder) + place for place, code in enumerate(languages)}
         self.lang_token_to_id = {f"__{code}__": index for code, index in self.lang_code_to_id.items()}
         self._tokens_of_languages = {index: token for token, index in self.lang_token_to_id.items()}
-        tokens = list(kwargs.get("additional_special_tokens") or [])
-        known = {str(token) for token in tokens}
-        tokens += [token for token in self.lang_code_to_token.values() if token not in known]
-        super().__init__(**{**kwargs, "additional_special_tokens": tokens})
+        if kwargs.get("additional_special_tokens") is None:
+            kwargs["additional_special_tokens"] = list(self.lang_code_to_token.values())
+        super().__init__(**kwargs)
         self._src_lang = kwargs.get("src_lang") or "en"
         self.tgt_lang = kwargs.get("tgt_lang")
         self.set_src_lang_special_tokens(self._src_lang)
@@ -83,8 +82,8 @@ class M2M100Tokenizer(PreTrainedTokenizer):
         return len(self.encoder)
 
     def get_vocab(self) -> dict[str, int]:
-        """Tokens to ids, languages included."""
-        return {**self.encoder, **self.lang_token_to_id, **self._added_ids}
+        """Tokens to ids, added tokens (languages among them) included."""
+        return {**self.encoder, **self._added_ids}
 
     def _tokenize(self, text: str) -> list[str]:
         return self.sp_model.encode(text)

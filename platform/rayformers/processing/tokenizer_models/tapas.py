@@ -116,8 +116,6 @@ class TapasTokenizer(BertTokenizer):
             padding_side=resolved.padding_side,
             return_attention_mask=resolved.return_attention_mask,
         )
-        if resolved.return_length:
-            encoded["length"] = [len(row) for row in encoded["input_ids"]]
         if resolved.return_tensors is None and single:
             return BatchEncoding({key: value[0] for key, value in encoded.items()})
         return encoded.convert_to_tensors(resolved.return_tensors)
@@ -165,6 +163,8 @@ class TapasTokenizer(BertTokenizer):
                 + ("Not even the header fits." if drop else "Pass truncation=True to drop rows.")
             )
         data: dict[str, Any] = {"input_ids": ids}
+        if options.return_length:
+            data["length"] = len(ids)
         self.warn_too_long([ids], options)
         start = len(query_ids) + 2
         length = start + len(kept)
