@@ -191,7 +191,8 @@ class PretrainedConfig:
     def to_diff_dict(self) -> dict[str, Any]:
         """The keys of the architecture, and of the common ones those that differ from their defaults."""
         common = PretrainedConfig()
-        own = {entry.name for entry in fields(self)} - {entry.name for entry in fields(PretrainedConfig)}
+        defaults = {entry.name: entry.default for entry in fields(PretrainedConfig)}
+        own = {e.name for e in fields(self) if e.name not in defaults or e.default != defaults[e.name]}
         values = self.to_dict()
         return {
             name: value

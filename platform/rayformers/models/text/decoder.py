@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...errors import ConfigError, InputError
+from ...errors import ConfigError
 from ...nn import masks
 from ...nn.cache import DynamicCache
 from ...nn.context import Context
@@ -21,6 +21,7 @@ from ..config import PretrainedConfig
 from ..outputs import BaseModelOutputWithPast
 from ..registry import HeadSpec
 from ..text_heads import CausalLM, LastTokenClassifier, SpanExtractor, TokenClassifier
+from .inputs import embed_tokens
 
 
 @dataclass(kw_only=True, init=False, repr=False)
@@ -70,28 +71,6 @@ def rotary_table(config: Any, dim: int | None = None) -> RotaryTable:
             scaling["original_max_position_embeddings"] = original
             scaling["factor"] = config.max_position_embeddings / original
     return RotaryTable(dim or head_dim(config), base, scaling, config.max_position_embeddings)
-
-
-def embed(table: nn.Embedding, input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tensor:
-    """[B, T, D] of token ids [B, T], or the embeddings that were given.
-
-    Raises:
-        InputError: both or neither were given, or an id is outside of the vocabulary (found on the CPU).
-    """
-    if (input_ids is None) == (inputs_embeds is None):
-        raise InputError(
-            "Give either input_ids [batch, positions] or inputs_embeds [batch, positions, width], not both."
-        )
-    if inputs_embeds is not None:
-        return inputs_embeds
-    assert input_ids is not None
-    try:
-        return table(input_ids)
-    except IndexError as error:
-        raise InputError(
-            f"input_ids go from {int(input_ids.min())} to {int(input_ids.max())}; the model knows the ids 0 to "
-            f"{table.num_embeddings - 1}. Use the checkpoint's own tokenizer, or resize_token_embeddings."
-        ) from error
 
 
 def _explicit(mask: Tensor) -> Tensor:
@@ -175,7 +154,7 @@ class Decoder(nn.Module):
         context: Context,
     ) -> BaseModelOutputWithPast:
         """Decode; attention_mask [B, past + T] has ones for tokens, past_key_values is the cache of an earlier call."""
-        x = embed(self.embed_tokens, input_ids, inputs_embeds)
+        x = embed_tokens(self.embed_tokens, input_ids, inputs_embeds)
         if self.scale is not None and (self.scale_given or inputs_embeds is None):
             x = x * torch.tensor(self.scale, dtype=x.dtype)
         use_cache = keeps_cache(self, use_cache)

@@ -25,7 +25,6 @@ from ..config import PretrainedConfig
 from ..outputs import BaseModelOutputWithPastAndCrossAttentions
 from ..registry import Architecture, register
 from .decoder import (
-    embed,
     keeps_cache,
     lm_head,
     open_cache,
@@ -35,6 +34,7 @@ from .decoder import (
     span_head,
     token_head,
 )
+from .inputs import check_length, embed_tokens
 
 
 @dataclass(kw_only=True, init=False, repr=False)
@@ -150,9 +150,7 @@ class GPT2(nn.Module):
         context: Context,
     ) -> BaseModelOutputWithPastAndCrossAttentions:
         """Decode; with encoder_hidden_states [B, K, D] a model with cross attention attends to them."""
-        if input_ids is not None:
-            input_ids = input_ids.view(-1, input_ids.shape[-1])
-        x = embed(self.embed_tokens, input_ids, inputs_embeds)
+        x = embed_tokens(self.embed_tokens, input_ids, inputs_embeds)
         use_cache = keeps_cache(self, use_cache)
         seen = open_cache(context, past_key_values, use_cache)
         open_masks(context, x, seen, attention_mask, self.windows)
@@ -160,9 +158,11 @@ class GPT2(nn.Module):
         for kind, table in self.rotary.items():
             context.rotary[kind] = table(positions, x.dtype)
         if self.embed_positions is not None:
-            x = x + learned_positions(self.embed_positions, positions, seen + x.shape[1], position_ids is not None)
+            x = x + learned_positions(
+                self.embed_positions, positions, None if position_ids is not None else seen + x.shape[1]
+            )
         if token_type_ids is not None:
-            x = x + self.embed_tokens(token_type_ids.view(-1, token_type_ids.shape[-1]))
+            x = x + self.embed_tokens(token_type_ids)
         if encoder_hidden_states is not None and getattr(self.config, "add_cross_attention", False):
             context.memory, context.memory_mask = encoder_hidden_states, masks.padding(encoder_attention_mask)
         x = self.stack(self.dropout(x), context)
@@ -173,18 +173,16 @@ class GPT2(nn.Module):
         )  # fmt: skip
 
 
-def learned_positions(table: nn.Embedding, positions: Tensor, length: int, given: bool) -> Tensor:
-    """Embeddings of positions; a clear error where the text is longer than the table."""
-    known = table.num_embeddings
-    if not given and length > known:
-        raise InputError(
-            f"The text has {length} tokens, the cache included; the model knows {known} positions. Truncate it "
-            "(truncation=True, max_length=...) or split it."
-        )
+def learned_positions(table: nn.Embedding, positions: Tensor, length: int | None) -> Tensor:
+    """Embeddings of positions; `length` is where the text ends, None where positions were given."""
+    if length is not None:
+        check_length(length, table.num_embeddings)
     try:
         return table(positions)
     except IndexError as error:
-        raise InputError(f"position_ids go up to {int(positions.max())}; the model knows 0 to {known - 1}.") from error
+        raise InputError(
+            f"position_ids go up to {int(positions.max())}; the model knows 0 to {table.num_embeddings - 1}."
+        ) from error
 
 
 def backbone(config: Any) -> GPT2:
