@@ -30,9 +30,11 @@ def _row(module: str, prefix: str, *classes: str, names: Mapping[str, str] | Non
 _LM, _SEQUENCE, _TOKEN, _SPAN = (
     "ForCausalLM", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering",
 )  # fmt: skip
+_MLM, _HEADS = "ForMaskedLM", (_SEQUENCE, "ForMultipleChoice", _TOKEN, _SPAN)
 
 
 CATALOG: dict[str, Row] = {
+    "bert": _row("text.bert", "Bert", "ForPreTraining", _MLM, "LMHeadModel", "ForNextSentencePrediction", *_HEADS),
     "gpt2": _row("text.gpt2", "GPT2", "LMHeadModel", _SEQUENCE, _TOKEN, _SPAN),
     "llama": _row("text.llama", "Llama", _LM, _SEQUENCE, _TOKEN, _SPAN),
     "vit": _row("vision.vit", "ViT", "ForImageClassification", "ForMaskedImageModeling"),
