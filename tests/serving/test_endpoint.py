@@ -29,7 +29,7 @@ def scores(answer: Any) -> dict[str, float]:
 
 def series(url: str, name: str) -> float:
     """The sum of a metric over its labels."""
-    text = httpx.get(f"{url}metrics").text
+    text = httpx.get(f"{url}metrics", timeout=60).text
     return sum(float(line.split()[-1]) for line in text.splitlines() if re.match(rf"{name}[{{ ]", line))
 
 
@@ -97,7 +97,7 @@ def test_a_client_that_leaves_is_dropped_and_harms_nobody(deployed: Deployed) ->
     for _ in range(5):
         with pytest.raises(httpx.ReadTimeout):
             httpx.post(deployed.url, content=picture(1), timeout=httpx.Timeout(10, read=0.0001))
-    assert httpx.post(deployed.url, content=picture(1)).status_code == 200
+    assert httpx.post(deployed.url, content=picture(1), timeout=60).status_code == 200
     deadline_s = time.monotonic() + 10
     while series(deployed.url, "rayformers_requests_in_flight") and time.monotonic() < deadline_s:
         time.sleep(0.1)
@@ -106,20 +106,20 @@ def test_a_client_that_leaves_is_dropped_and_harms_nobody(deployed: Deployed) ->
 
 def wait_for_batch_rows(url: str, rows: int) -> None:
     deadline_s = time.monotonic() + 60
-    while httpx.get(f"{url}info").json()["batching"]["max_batch_rows"] != rows:
+    while httpx.get(f"{url}info", timeout=60).json()["batching"]["max_batch_rows"] != rows:
         assert time.monotonic() < deadline_s, "the new batching never came"
         time.sleep(0.2)
 
 
 def test_new_batching_needs_no_restart(deployed: Deployed) -> None:
     config = yaml.safe_load(deployed.file.read_text())
-    config["applications"][0]["args"]["batching"] = {"max_batch_rows": 6}
+    config["applications"][0]["deployments"] = [{"name": "vit", "user_config": {"batching": {"max_batch_rows": 6}}}]
     changed = deployed.file.with_name("changed.yaml")
     changed.write_text(yaml.safe_dump(config))
-    before = re.findall(r'replica="(\w+)"', httpx.get(f"{deployed.url}metrics").text)[0]
+    before = re.findall(r'replica="(\w+)"', httpx.get(f"{deployed.url}metrics", timeout=60).text)[0]
     deploy(changed, timeout_s=120)
     wait_for_batch_rows(deployed.url, 6)
-    assert re.findall(r'replica="(\w+)"', httpx.get(f"{deployed.url}metrics").text)[0] == before
+    assert re.findall(r'replica="(\w+)"', httpx.get(f"{deployed.url}metrics", timeout=60).text)[0] == before
 
 
 def test_rays_own_command_takes_the_file(deployed: Deployed) -> None:
@@ -127,7 +127,7 @@ def test_rays_own_command_takes_the_file(deployed: Deployed) -> None:
     done = subprocess.run([*command, "-a", deployed.dashboard_url], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     wait_for_batch_rows(deployed.url, 4)
-    assert httpx.post(deployed.url, content=picture(1)).status_code == 200
+    assert httpx.post(deployed.url, content=picture(1), timeout=60).status_code == 200
 
 
 def test_too_many_requests_are_sent_away_and_told_when_to_come_back(
@@ -162,7 +162,7 @@ def test_a_model_that_does_not_exist_is_told(deployed: Deployed, tmp_path: Path)
     file.write_text(yaml.safe_dump(config))
     with pytest.raises(ResourceError, match=r"'broken' does not run.*nothing"):
         deploy(file, timeout_s=120)
-    assert httpx.post(deployed.url, content=picture(1)).status_code == 200
+    assert httpx.post(deployed.url, content=picture(1), timeout=60).status_code == 200
 
 
 def test_a_wrong_file_is_told_before_anything_is_deployed(tmp_path: Path) -> None:

@@ -32,11 +32,10 @@ def app(args: AppArguments) -> Application:
             "downscale_delay_s": replicas.downscale_delay_s,
         },
         ray_actor_options={"num_cpus": replicas.num_cpus, "num_gpus": args.num_gpus},
-        user_config={"batching": args.batching.model_dump()},
+        user_config={"batching": {}},
         health_check_period_s=HEALTH_CHECK_PERIOD_S,
         health_check_timeout_s=HEALTH_CHECK_TIMEOUT_S,
         graceful_shutdown_timeout_s=GRACEFUL_SHUTDOWN_TIMEOUT_S,
     )
-    # Batching travels in user_config alone, so that changing it does not look like new code and restart replicas.
-    application: Application = deployment.bind(args.model_dump(exclude={"batching", "replicas"}))
+    application: Application = deployment.bind(args.model_dump())
     return application

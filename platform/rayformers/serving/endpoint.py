@@ -8,7 +8,7 @@ from ray import serve
 
 from .metrics import EndpointMetrics
 from .model import ServedModel
-from .settings import AppArguments, Batching
+from .settings import AppArguments, batching_of
 from .web import build_web
 
 
@@ -31,8 +31,8 @@ class Endpoint:
         return build_web(self._model, self._model.schema, self._arguments.limits, self._metrics)
 
     def reconfigure(self, user_config: dict[str, Any]) -> None:
-        """Take new batching without a restart (Ray Serve calls this when only `user_config` changed)."""
-        self._model.set_batching(Batching.model_validate(user_config["batching"]))
+        """Take new batching without a restart (Ray Serve calls this at the start and when `user_config` changes)."""
+        self._model.set_batching(batching_of(self._arguments, user_config))
 
     def check_health(self) -> None:
         """Ray Serve replaces a replica whose check raises."""

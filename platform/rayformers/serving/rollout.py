@@ -13,7 +13,7 @@ from ..config import Origin, read_yaml
 from ..errors import ConfigError, ResourceError
 from .failures import reason_of
 from .ports import require_free_port
-from .settings import parse_arguments
+from .settings import batching_of, parse_arguments
 
 BUILDER = "rayformers.serving:app"
 DEFAULT_DASHBOARD = "http://127.0.0.1:8265"
@@ -82,7 +82,10 @@ def check_config(config: Mapping[str, Any], origin: Origin) -> None:
             raise ConfigError(f"{where}.name is {application['name']!r}, as another application's. Give each its own.")
         names.append(application["name"])
         if application["import_path"] == BUILDER:
-            parse_arguments(application.get("args") or {}, where=f"{where}.args")
+            arguments = parse_arguments(application.get("args") or {}, where=f"{where}.args")
+            for deployment in application.get("deployments") or []:
+                if deployment.get("user_config") is not None:
+                    batching_of(arguments, deployment["user_config"], where=f"{where}.deployments.user_config")
 
 
 def _with_environment(application: dict[str, Any], *, local: bool) -> dict[str, Any]:

@@ -131,6 +131,25 @@ def parse_arguments(values: Any, where: str = "args") -> AppArguments:
         raise ConfigError(describe_problems(error, where)) from None
 
 
+def batching_of(arguments: AppArguments, user_config: Any, where: str = "user_config") -> Batching:
+    """The batching in force: the arguments', with what a deployment's `user_config` changes.
+
+    Ray Serve restarts replicas when `args` change and not when `user_config` does.
+
+    Raises:
+        ConfigError: a key or value is wrong.
+    """
+    if not isinstance(user_config, dict) or not set(user_config) <= {"batching"}:
+        raise ConfigError(f"{where} is {user_config!r}; expected a mapping with the key 'batching'.")
+    changes = user_config.get("batching") or {}
+    try:
+        return Batching.model_validate(
+            arguments.batching.model_dump() | changes if isinstance(changes, dict) else changes
+        )
+    except ValidationError as error:
+        raise ConfigError(describe_problems(error, f"{where}.batching")) from None
+
+
 def describe_problems(error: ValidationError, where: str) -> str:
     """One line for each problem that pydantic found, with the key's full name."""
     lines = []

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from rayformers.errors import ConfigError
-from rayformers.serving.settings import AppArguments, parse_arguments
+from rayformers.serving.settings import AppArguments, batching_of, parse_arguments
 
 
 def test_defaults_and_what_follows_from_them() -> None:
@@ -37,6 +37,17 @@ def test_errors_name_the_key(values: Any, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_arguments(values)
     assert message in str(caught.value)
+
+
+def test_user_config_changes_batching() -> None:
+    arguments = parse_arguments({"model": "m", "batching": {"max_batch_rows": 8, "max_wait_ms": 3}})
+    changed = batching_of(arguments, {"batching": {"max_batch_rows": 16}})
+    assert (changed.max_batch_rows, changed.max_wait_ms) == (16, 3)
+    assert batching_of(arguments, {"batching": {}}) == arguments.batching
+    with pytest.raises(ConfigError, match=r"user_config.batching: 'rows' is not a known key"):
+        batching_of(arguments, {"batching": {"rows": 1}})
+    with pytest.raises(ConfigError, match="expected a mapping with the key 'batching'"):
+        batching_of(arguments, {"batch": {}})
 
 
 def test_every_problem_is_told_at_once() -> None:
