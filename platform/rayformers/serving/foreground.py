@@ -60,20 +60,22 @@ def serve(
 
 
 def model_folder(model: str) -> str:
-    """The local folder of a model; raises NotFoundError now where a replica would fail later."""
+    """The local folder of a model's small files; raises NotFoundError now where a replica would fail later."""
     from ..hub import resolve
 
-    return str(resolve(model))
+    return str(resolve(model, weights=False))
 
 
 def _run(arguments: Any, host: str, port: int, on_ready: Callable[[str], None] | None, arm: Callable[[], None]) -> None:
     from ray import serve as ray_serve
 
-    from ..cluster import connect
+    from ..cluster import connect, runtime_env
     from .builder import app
+    from .registry import registry_variables
 
     num_cpus = -int(-arguments.replicas.num_cpus * arguments.replicas.max // 1) + 1
-    with connect("local", num_cpus=num_cpus):
+    environment = runtime_env(env_vars=registry_variables(arguments.model))
+    with connect("local", num_cpus=num_cpus, environment=environment):
         arm()  # Ray has put its own handlers in place of ours
         try:
             ray_serve.start(proxy_location="HeadOnly", http_options={"host": host, "port": port})

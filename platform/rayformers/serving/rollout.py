@@ -13,6 +13,7 @@ from ..config import Origin, read_yaml
 from ..errors import ConfigError, ResourceError
 from .failures import reason_of
 from .ports import require_free_port
+from .registry import registry_variables
 from .settings import batching_of, parse_arguments
 
 BUILDER = "rayformers.serving:app"
@@ -96,11 +97,7 @@ def _with_environment(application: dict[str, Any], *, local: bool) -> dict[str, 
 
     given = application.get("runtime_env") or {}
     arguments = dict(application["args"])
-    variables: dict[str, str] = {}
-    if local and str(arguments["model"]).startswith("models:"):
-        from ..tracking.mlflow import tracking_uri
-
-        variables["MLFLOW_TRACKING_URI"] = tracking_uri()
+    variables = registry_variables(str(arguments["model"])) if local else {}
     if local and Path(arguments["model"]).is_dir():
         # The cluster's processes run in another folder than this one.
         arguments["model"] = str(Path(arguments["model"]).resolve())

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import io
 import json
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -183,3 +184,19 @@ def test_every_phase_is_measured(ask: Ask) -> None:
         assert f'rayformers_phase_seconds_count{{model="vit",phase="{phase}",replica="local"}} 1.0' in series.text
     assert 'rayformers_request_latency_seconds_count{model="vit",replica="local"} 1.0' in series.text
     assert "rayformers_queue_length" in series.text
+
+
+def test_mutated_bodies_never_are_the_servers_fault(ask: Ask) -> None:
+    chance = random.Random(11)
+    wholes = [picture(1, kind=kind) for kind in ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP")]
+    wholes += [json.dumps(as_json(one, top_k=2)["json"]).encode() for one in wholes[:3]]
+    bodies = []
+    for _ in range(300):
+        body = bytearray(chance.choice(wholes))
+        for _ in range(chance.randint(1, 8)):
+            place = chance.randrange(len(body))
+            body[place : place + chance.randint(0, 3)] = chance.randbytes(chance.randint(0, 3))
+        bodies.append(bytes(body[: chance.choice([len(body), chance.randrange(len(body))])]))
+    *responses, _ = ask(*({"content": body} for body in bodies), limits={"max_pixels": 100_000})
+    assert {response.status_code for response in responses} <= {200, 400, 413, 415}
+    assert all("error" in response.json() for response in responses if response.status_code != 200)
