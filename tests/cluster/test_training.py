@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 import ray.cloudpickle
+from torch import nn
+
 from rayformers import AutoConfig, AutoModelForImageClassification, Trainer, TrainingArguments
 from rayformers.cluster.connect import Cluster
 from rayformers.data.collators import default_data_collator
@@ -24,9 +26,11 @@ from rayformers.training.callbacks import Callback
 from rayformers.training.checkpoint import read
 from rayformers.training.events import Event
 from rayformers.training.job import ScaleConfig
-from torch import nn
 
 ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+# Ray Data warns of its own attribute when Ray Train copies its context.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context")
 
 ROWS, BATCH, STEPS = 60, 12, 12
 

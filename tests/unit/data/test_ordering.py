@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from rayformers.data.ordering import Order, accumulation, cut
 from rayformers.data.stream import Plan
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from rayformers.data.ordering import Order
 from rayformers.data.preprocessing import preprocess
 from rayformers.data.shards import MANIFEST, ShardedDataset, is_current, write_rows

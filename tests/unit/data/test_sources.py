@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+
 from rayformers.data.sources import open_source, split
 from rayformers.errors import ConfigError, InputError, NotFoundError
 

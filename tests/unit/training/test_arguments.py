@@ -7,6 +7,7 @@ import pickle
 from typing import Any
 
 import pytest
+
 from rayformers.errors import ConfigError
 from rayformers.training.arguments import TrainingArguments
 from rayformers.training.unsupported import NAMES

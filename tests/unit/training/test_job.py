@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from rayformers.errors import ConfigError, NotFoundError, RayformersError
 from rayformers.training.job import check_writable, choose_device, load_job
 
 JOB = """\
 task: image-classification
-model: {architecture: vit, config: {image_size: 8, patch_size: 2, num_channels: 1, hidden_size: 16, num_attention_heads: 2}}
+model:
+  {architecture: vit, config: {image_size: 8, patch_size: 2, num_channels: 1, hidden_size: 16, num_attention_heads: 2}}
 data: {source: "sklearn://digits", validation: 0.2}
 train:
   learning_rate: 1e-3

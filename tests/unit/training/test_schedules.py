@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+
 from rayformers.errors import ConfigError
 from rayformers.training.schedules import SCHEDULES, schedule
 
