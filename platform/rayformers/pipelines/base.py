@@ -132,7 +132,7 @@ class Pipeline:
         merged = self._merged(parameters)
         rows = check_batch_size(self._batch_size if batch_size is None else batch_size)
         self.call_count += 1
-        if isinstance(inputs, (list, tuple)) and self._is_many(inputs):
+        if isinstance(inputs, (list, tuple)) and self._is_many(inputs, merged[0]):
             return list(self._stream(inputs, rows, merged))
         if isinstance(inputs, (Generator, Iterator, Dataset, IterableDataset)) or is_dataset(inputs):
             if isinstance(inputs, Generator) and (num_workers or 0) > 1:
@@ -140,8 +140,8 @@ class Pipeline:
             return self._stream(_items(inputs), rows, merged)
         return self.run_single(inputs, *merged)
 
-    def _is_many(self, inputs: Sequence[Any]) -> bool:
-        """Whether a list is several inputs (rather than one input that is a list)."""
+    def _is_many(self, inputs: Sequence[Any], pre: dict[str, Any]) -> bool:
+        """Whether a list is several inputs (rather than one that is a list), given the parameters of preprocess."""
         return True
 
     def run_single(self, inputs: Any, pre: dict[str, Any], fwd: dict[str, Any], post: dict[str, Any]) -> Any:

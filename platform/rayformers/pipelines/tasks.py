@@ -87,3 +87,114 @@ add_task(
         default=("google/vit-base-patch16-224", "3f49326"),
     )
 )
+
+
+def _text(name: str, target: str, auto: tuple[str, ...], default: tuple[str, str], *suffixes: str) -> TaskRow:
+    return TaskRow(
+        name=name,
+        target=target,
+        auto_classes=auto,
+        parts=("tokenizer",),
+        input="text",
+        default=default,
+        suffixes=suffixes,
+    )
+
+
+add_task(
+    _text(
+        "text-classification",
+        ".text_classification:TextClassificationPipeline",
+        ("AutoModelForSequenceClassification",),
+        ("distilbert/distilbert-base-uncased-finetuned-sst-2-english", "714eb0f"),
+        "ForSequenceClassification",
+    ),
+    "sentiment-analysis",
+)
+add_task(
+    _text(
+        "token-classification",
+        ".token_classification:TokenClassificationPipeline",
+        ("AutoModelForTokenClassification",),
+        ("dbmdz/bert-large-cased-finetuned-conll03-english", "4c53496"),
+        "ForTokenClassification",
+    ),
+    "ner",
+)
+add_task(
+    _text(
+        "question-answering",
+        ".question_answering:QuestionAnsweringPipeline",
+        ("AutoModelForQuestionAnswering",),
+        ("distilbert/distilbert-base-cased-distilled-squad", "564e9b5"),
+        "ForQuestionAnswering",
+        "ForQuestionAnsweringSimple",
+    )
+)
+add_task(
+    _text(
+        "fill-mask",
+        ".fill_mask:FillMaskPipeline",
+        ("AutoModelForMaskedLM",),
+        ("distilbert/distilroberta-base", "fb53ab8"),
+        "ForMaskedLM",
+    )
+)
+add_task(
+    _text(
+        "zero-shot-classification",
+        ".zero_shot_classification:ZeroShotClassificationPipeline",
+        ("AutoModelForSequenceClassification",),
+        ("facebook/bart-large-mnli", "d7645e1"),
+    )
+)
+add_task(
+    _text(
+        "feature-extraction",
+        ".feature_extraction:FeatureExtractionPipeline",
+        ("AutoModel",),
+        ("distilbert/distilbert-base-cased", "6ea8117"),
+        "Model",
+    )
+)
+add_task(
+    _text(
+        "text-generation",
+        ".text_generation:TextGenerationPipeline",
+        ("AutoModelForCausalLM",),
+        ("openai-community/gpt2", "607a30d"),
+        "ForCausalLM",
+        "LMHeadModel",
+    )
+)
+_SEQ2SEQ = ("AutoModelForSeq2SeqLM",)
+add_task(
+    _text(
+        "text2text-generation",
+        ".text2text_generation:Text2TextGenerationPipeline",
+        _SEQ2SEQ,
+        ("google-t5/t5-base", "a9723ea"),
+        "ForConditionalGeneration",
+        "MTModel",
+    )
+)
+add_task(
+    _text(
+        "summarization",
+        ".text2text_generation:SummarizationPipeline",
+        _SEQ2SEQ,
+        ("sshleifer/distilbart-cnn-12-6", "a4f8f3e"),
+    )
+)
+add_task(_text("translation", ".text2text_generation:TranslationPipeline", _SEQ2SEQ, ("google-t5/t5-base", "a9723ea")))
+add_task(
+    TaskRow(
+        name="table-question-answering",
+        target=".table_question_answering:TableQuestionAnsweringPipeline",
+        auto_classes=("AutoModelForTableQuestionAnswering", "AutoModelForSeq2SeqLM"),
+        parts=("tokenizer",),
+        input="table",
+        default=("google/tapas-base-finetuned-wtq", "e3dde19"),
+        suffixes=("TapasForQuestionAnswering",),
+    )
+)

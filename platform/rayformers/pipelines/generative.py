@@ -1,0 +1,63 @@
+"""What all generating tasks share: the generation settings of a pipeline, and units that are generated together."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from ..generation.configuration import GenerationConfig
+from .text import TextPipeline
+
+
+class GenerativePipeline(TextPipeline):
+    """A pipeline that calls `model.generate`.
+
+    `generation_config` is the model's, completed by the task's defaults and by the task_specific_params of
+    config.json.
+    """
+
+    task_defaults: ClassVar[dict[str, Any]] = {"max_new_tokens": 256}
+
+    def __init__(self, model: Any, *, task: str = "", **options: Any) -> None:
+        self.prefix: str | None = getattr(model.config, "prefix", None)
+        self.assistant_model = options.pop("assistant_model", None)
+        self.generation_config = self._settings(model, task)
+        super().__init__(model, task=task, **options)
+        pad = getattr(self.tokenizer, "pad_token_id", None)
+        if self.generation_config.pad_token_id is None and pad is not None:
+            self.generation_config.pad_token_id = pad
+
+    def _settings(self, model: Any, task: str) -> GenerationConfig:
+        """The model's own settings over the task's defaults; a length in either way that the model sets wins."""
+        own = getattr(model, "generation_config", None)
+        config = copy.deepcopy(own) if own is not None else GenerationConfig()
+        plain = GenerationConfig()
+        specific = dict((getattr(model.config, "task_specific_params", None) or {}).get(task, {}))
+        if "prefix" in specific:
+            self.prefix = specific.pop("prefix")
+        for name, value in specific.items():
+            setattr(config, name, value)
+        length_is_set = config.max_length != plain.max_length or config.max_new_tokens is not None
+        for name, value in self.task_defaults.items():
+            if name == "max_new_tokens":
+                if not length_is_set:
+                    config.max_new_tokens = value
+            elif getattr(config, name) == getattr(plain, name):
+                setattr(config, name, value)
+        return config
+
+    def generate(self, inputs: dict[str, Any], options: dict[str, Any]) -> Tensor:
+        """Token ids [B, sequences, T] for inputs [B, ...]."""
+        options = dict(options)
+        options.setdefault("generation_config", self.generation_config)
+        if self.assistant_model is not None:
+            options.setdefault("assistant_model", self.assistant_model)
+        if options.get("stop_strings") is not None:
+            options.setdefault("tokenizer", self.tokenizer)
+        made = self.model.generate(**inputs, **options)
+        sequences = made if isinstance(made, Tensor) else made.sequences
+        ids = inputs.get("input_ids")
+        rows = 1 if ids is None else len(ids)
+        return sequences.reshape(rows, len(sequences) // rows, -1)
