@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import UserDict
 from collections.abc import Mapping, Sequence
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tokenizers import Encoding
 
 
-class TensorType(str, Enum):
+class TensorType(StrEnum):
     """The kinds of tensors that `return_tensors` accepts."""
 
     PYTORCH = "pt"

@@ -109,7 +109,7 @@ def _chats(conversation: Any) -> tuple[list[Any], bool]:
     if not conversation:
         raise InputError("The chat is empty: give at least one message, {'role': 'user', 'content': ...}")
     batched = isinstance(conversation[0], list | tuple) or hasattr(conversation[0], "messages")
-    chats = [getattr(chat, "messages", chat) for chat in conversation] if batched else [conversation]
+    chats: list[Any] = [getattr(chat, "messages", chat) for chat in conversation] if batched else [conversation]
     for chat in chats:
         wrong = next((message for message in chat if not isinstance(message, Mapping)), None)
         if wrong is not None:

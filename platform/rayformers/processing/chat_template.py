@@ -39,7 +39,11 @@ def _environment() -> Any:
             return f"{OPEN}{caller()}{CLOSE}" if context.get("__fences__") else caller()
 
     def tojson(
-        value: Any, ensure_ascii: bool = False, indent: int | None = None, separators: Any = None, sort_keys: bool = False
+        value: Any,
+        ensure_ascii: bool = False,
+        indent: int | None = None,
+        separators: Any = None,
+        sort_keys: bool = False,
     ) -> str:
         return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
@@ -67,7 +71,9 @@ def compile_template(template: str) -> Any:
     try:
         return _environment().from_string(template)
     except jinja2.TemplateSyntaxError as error:
-        raise InputError(f"The chat template is no valid Jinja template: {error.message} (line {error.lineno})") from error
+        raise InputError(
+            f"The chat template is no valid Jinja template: {error.message} (line {error.lineno})"
+        ) from error
 
 
 def render_chats(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import InputError, InputTypeError, did_you_mean
@@ -21,7 +21,7 @@ NO_LENGTH_LIMIT_TOKENS = int(1e30)
 Choice = TypeVar("Choice", bound=Enum)
 
 
-class PaddingStrategy(str, Enum):
+class PaddingStrategy(StrEnum):
     """What `padding=` accepts beside True (longest) and False (do_not_pad)."""
 
     LONGEST = "longest"
@@ -29,7 +29,7 @@ class PaddingStrategy(str, Enum):
     DO_NOT_PAD = "do_not_pad"
 
 
-class TruncationStrategy(str, Enum):
+class TruncationStrategy(StrEnum):
     """What `truncation=` accepts beside True (longest_first) and False (do_not_truncate)."""
 
     ONLY_FIRST = "only_first"
@@ -83,7 +83,7 @@ def check_side(name: str, side: Any) -> None:
 def _check_length(name: str, value: Any, least: int) -> None:
     if value is None:
         return
-    if isinstance(value, bool) or not isinstance(value, int) and not hasattr(value, "__index__"):
+    if isinstance(value, bool) or (not isinstance(value, int) and not hasattr(value, "__index__")):
         raise InputTypeError(f"{name} is a number of tokens (an int), not {value!r}")
     if value < least:
         raise InputError(f"{name}={value} is too small: it must be at least {least}")
@@ -151,8 +151,10 @@ def parse_truncation(truncation: Any) -> TruncationStrategy:
     """What `truncation=` means."""
     if truncation is None or truncation is False:
         return TruncationStrategy.DO_NOT_TRUNCATE
-    return TruncationStrategy.LONGEST_FIRST if truncation is True else _choice(
-        TruncationStrategy, "truncation", truncation
+    return (
+        TruncationStrategy.LONGEST_FIRST
+        if truncation is True
+        else _choice(TruncationStrategy, "truncation", truncation)
     )
 
 

@@ -65,7 +65,9 @@ def template(single: str, pair: str, tokens: Sequence[tuple[str, int]]) -> Any:
     """A TemplateProcessing; `single` and `pair` in its notation ("[CLS]:0 $A:0 [SEP]:0")."""
     from tokenizers import processors
 
-    return processors.TemplateProcessing(single=single.split(), pair=pair.split(), special_tokens=list(dict(tokens).items()))
+    return processors.TemplateProcessing(
+        single=single.split(), pair=pair.split(), special_tokens=list(dict(tokens).items())
+    )
 
 
 def bos_eos_template(tokenizer: Any, add_bos: bool, add_eos: bool) -> Any:

@@ -127,7 +127,7 @@ class PrepareMixin:
             types = [0] * len(first) + [1] * len(second or [])
         data["input_ids"] = row
         names = self.model_input_names  # type: ignore[attr-defined]
-        if options.return_token_type_ids or options.return_token_type_ids is None and "token_type_ids" in names:
+        if options.return_token_type_ids or (options.return_token_type_ids is None and "token_type_ids" in names):
             data["token_type_ids"] = types
         if options.return_special_tokens_mask:
             data["special_tokens_mask"] = (

@@ -135,7 +135,7 @@ class SpecialTokensMixin:
         """Set special tokens by name, add those that the vocabulary lacks, and return how many were added.
 
         Args:
-            special_tokens_dict: names (`pad_token`, ..., `additional_special_tokens`, `extra_special_tokens`) to tokens.
+            special_tokens_dict: tokens by name (`pad_token`, `additional_special_tokens`, `extra_special_tokens`).
             replace_additional_special_tokens: False extends the list of additional special tokens.
 
         Raises:
@@ -154,7 +154,8 @@ class SpecialTokensMixin:
             if name == "extra_special_tokens":
                 name = "additional_special_tokens"
             if name not in self._special_tokens_map:
-                raise InputTypeError(f"{name!r} is no special token. {did_you_mean(name, self._special_tokens_map)}")
+                hint = did_you_mean(name, self._special_tokens_map)
+                raise InputTypeError(f"{name!r} is no special token. {hint}")
             if name == "additional_special_tokens":
                 self._check_tokens(name, value)
                 tokens = [_special(token) for token in value]

@@ -12,10 +12,11 @@ from typing import Any, ClassVar
 from tokenizers import AddedToken, Encoding, Tokenizer
 from tokenizers import pre_tokenizers as pre_tokenizer_kinds
 
-from ..errors import CheckpointError, InputError, InputTypeError, NotFoundError
+from ..errors import InputError
 from .batch_encoding import BatchEncoding
 from .encode_options import EncodeOptions, PaddingStrategy, TruncationStrategy
 from .post_processor import fill, layout
+from .tokenizer_backend import explain, read_tokenizer, with_strategies
 from .tokenizer_base import PreTrainedTokenizerBase
 
 
@@ -74,10 +75,12 @@ class PreTrainedTokenizerFast(PreTrainedTokenizerBase):
             self._tokenizer.post_processor = self._converted_post_processor()
         self._configure_backend()
 
-    def _convert(self, vocab_file: Any, merges_file: Any, vocab: Any, merges: Any, settings: dict[str, Any]) -> Tokenizer:
+    def _convert(
+        self, vocab_file: Any, merges_file: Any, vocab: Any, merges: Any, settings: dict[str, Any]
+    ) -> Tokenizer:
         from .convert import convert
 
-        if self.converter is None or vocab_file is None and vocab is None:
+        if self.converter is None or (vocab_file is None and vocab is None):
             expects = ", ".join(self.vocab_files_names)
             raise InputError(
                 f"{type(self).__name__} needs a vocabulary: give tokenizer_object=, tokenizer_file= or its own files "
@@ -107,7 +110,9 @@ class PreTrainedTokenizerFast(PreTrainedTokenizerBase):
         contents = {*self.added_tokens_encoder, *(token.content for token in tokens)}
         for token in self.all_special_tokens_extended:
             if str(token) not in contents:
-                tokens.append(token if isinstance(token, AddedToken) else AddedToken(token, special=True, normalized=False))
+                tokens.append(
+                    token if isinstance(token, AddedToken) else AddedToken(token, special=True, normalized=False)
+                )
         for token in tokens:
             token.special = token.special or token.content in special
         # One call keeps their order, which gives new tokens their ids.
@@ -196,7 +201,9 @@ class PreTrainedTokenizerFast(PreTrainedTokenizerBase):
         return decoder.decode(list(tokens)) if decoder is not None else " ".join(tokens)
 
     # -- special tokens around ids ----------------------------------------------------------------------------
-    def build_inputs_with_special_tokens(self, token_ids_0: list[int], token_ids_1: list[int] | None = None) -> list[int]:
+    def build_inputs_with_special_tokens(
+        self, token_ids_0: list[int], token_ids_1: list[int] | None = None
+    ) -> list[int]:
         """The ids of one or two sequences with special tokens around them."""
         slots = layout(self._tokenizer, token_ids_1 is not None)
         return [index for index, _ in fill(slots, token_ids_0, token_ids_1)]
@@ -255,9 +262,13 @@ class PreTrainedTokenizerFast(PreTrainedTokenizerBase):
     """Whether is_split_into_words makes sense only with add_prefix_space=True (byte-level vocabularies)."""
 
     def _encodings(self, inputs: list[Any], options: EncodeOptions) -> list[Encoding]:
-        if options.is_split_into_words and self.words_need_prefix_space and not self.init_kwargs.get("add_prefix_space"):
+        if (
+            options.is_split_into_words
+            and self.words_need_prefix_space
+            and not self.init_kwargs.get("add_prefix_space")
+        ):
             raise InputError(
-                f"Words can only be tokenized by a {type(self).__name__} that puts a space before each of them: load it "
+                f"Words can only be tokenized by a {type(self).__name__} that puts a space before each: load it "
                 "with add_prefix_space=True"
             )
         # Strategies are state of the backend: threads that share a tokenizer take turns.
@@ -274,7 +285,7 @@ class PreTrainedTokenizerFast(PreTrainedTokenizerBase):
                     inputs, add_special_tokens=options.add_special_tokens, is_pretokenized=options.is_split_into_words
                 )
             except (TypeError, UnicodeError, ValueError) as error:
-                raise _explain(inputs, options, error) from error
+                raise explain(inputs, options, error) from error
             except Exception as error:  # the library raises bare Exception, e.g. where nothing is left to truncate
                 raise InputError(f"These texts cannot be tokenized with these options: {error}") from error
 
@@ -301,9 +312,9 @@ class PreTrainedTokenizerFast(PreTrainedTokenizerBase):
             samples = [index for index, part in enumerate(parts) for _ in part]
             encodings = [encoding for part in parts for encoding in part]
         data["input_ids"] = [encoding.ids for encoding in encodings]
-        if options.return_token_type_ids or options.return_token_type_ids is None and "token_type_ids" in names:
+        if options.return_token_type_ids or (options.return_token_type_ids is None and "token_type_ids" in names):
             data["token_type_ids"] = [encoding.type_ids for encoding in encodings]
-        if options.return_attention_mask or options.return_attention_mask is None and "attention_mask" in names:
+        if options.return_attention_mask or (options.return_attention_mask is None and "attention_mask" in names):
             data["attention_mask"] = [encoding.attention_mask for encoding in encodings]
         if options.return_special_tokens_mask:
             data["special_tokens_mask"] = [encoding.special_tokens_mask for encoding in encodings]
@@ -316,7 +327,9 @@ class PreTrainedTokenizerFast(PreTrainedTokenizerBase):
         self.warn_too_long(data["input_ids"], options)
         return BatchEncoding(data, encodings, tensor_type=options.return_tensors)
 
-    def tokenize(self, text: str, pair: str | None = None, add_special_tokens: bool = False, **options: Any) -> list[str]:
+    def tokenize(
+        self, text: str, pair: str | None = None, add_special_tokens: bool = False, **options: Any
+    ) -> list[str]:
         """The tokens of a text."""
         return self(text, pair, add_special_tokens=add_special_tokens, **options).tokens()
 
@@ -328,20 +341,13 @@ class PreTrainedTokenizerFast(PreTrainedTokenizerBase):
         """Write tokenizer.json, with the padding and truncation that it came with, not those of the last call."""
         from .tokenizer_files import write
 
-        original = Tokenizer.from_str(self._tokenizer.to_str())
-        if self._saved_padding is None:
-            original.no_padding()
-        else:
-            original.enable_padding(**self._saved_padding)
-        if self._saved_truncation is None:
-            original.no_truncation()
-        else:
-            original.enable_truncation(**self._saved_truncation)
         path = folder / f"{prefix}tokenizer.json"
-        write(path, original.to_str(pretty=True))
+        write(path, with_strategies(self._tokenizer, self._saved_padding, self._saved_truncation))
         return [path]
 
-    def save_vocabulary(self, save_directory: str | os.PathLike[str], filename_prefix: str | None = None) -> tuple[str, ...]:
+    def save_vocabulary(
+        self, save_directory: str | os.PathLike[str], filename_prefix: str | None = None
+    ) -> tuple[str, ...]:
         """Write the vocabulary in the model's older form and return the paths; none where it has no older form."""
         from .convert import save_older_vocabulary
 
@@ -369,36 +375,3 @@ class PreTrainedTokenizerFast(PreTrainedTokenizerBase):
         from .tokenizer_training import train_like
 
         return train_like(self, text_iterator, vocab_size, length, new_special_tokens, special_tokens_map, **kwargs)
-
-
-def read_tokenizer(path: Path) -> Tokenizer:
-    """The `tokenizers.Tokenizer` in a tokenizer.json.
-
-    Raises:
-        NotFoundError: there is no such file.
-        CheckpointError: it cannot be read.
-    """
-    if not path.is_file():
-        raise NotFoundError(f"There is no tokenizer file {path}")
-    try:
-        return Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises bare Exception
-        raise CheckpointError(f"{path} is no tokenizer.json that this version can read: {error}") from error
-
-
-def _explain(inputs: list[Any], options: EncodeOptions, error: Exception) -> InputError:
-    """What is wrong with the inputs that the backend refused."""
-    for number, item in enumerate(inputs):
-        for text in item if isinstance(item, list | tuple) else [item]:
-            for word in text if isinstance(text, list | tuple) else [text]:
-                if not isinstance(word, str):
-                    return InputTypeError(f"Text {number} of the batch is no string but {type(word).__name__}: {word!r:.80}")
-                lone = next((place for place, char in enumerate(word) if "\ud800" <= char <= "\udfff"), None)
-                if lone is not None:
-                    return InputError(
-                        f"Text {number} of the batch has a lone surrogate ({word[lone]!r}) at position {lone}: it is no "
-                        "valid Unicode. Decode its bytes with errors='replace', or remove it."
-                    )
-        if not options.is_split_into_words and isinstance(item, tuple) and len(item) != 2:
-            return InputTypeError(f"Item {number} of the batch has {len(item)} texts: a pair has two")
-    return InputTypeError(f"These inputs cannot be tokenized: {error}")

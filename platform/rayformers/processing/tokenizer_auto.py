@@ -55,7 +55,11 @@ MODEL_TYPES: dict[str, str] = {
 """Tokenizer classes by model_type, without "Tokenizer"; used where tokenizer_config.json names no class."""
 
 # Classes that only name another one's behaviour.
-_ALIASES = {"MT5Tokenizer": "T5Tokenizer", "LlamaTokenizerLegacy": "LlamaTokenizer", "TokenizersBackend": "PreTrainedTokenizer"}
+_ALIASES = {
+    "MT5Tokenizer": "T5Tokenizer",
+    "LlamaTokenizerLegacy": "LlamaTokenizer",
+    "TokenizersBackend": "PreTrainedTokenizer",
+}
 
 
 class AutoTokenizer:
@@ -119,7 +123,9 @@ def _plain_name(name: str) -> str:
 
 def _class_for_type(model_type: str) -> type[PreTrainedTokenizerBase]:
     if model_type not in MODEL_TYPES:
-        raise UnknownNameError(f"No tokenizer for the model type {model_type!r}. {did_you_mean(model_type, MODEL_TYPES)}")
+        raise UnknownNameError(
+            f"No tokenizer for the model type {model_type!r}. {did_you_mean(model_type, MODEL_TYPES)}"
+        )
     name = MODEL_TYPES[model_type]
     return TOKENIZERS.get(name if name in TOKENIZERS else f"{name}Tokenizer")
 

@@ -207,7 +207,9 @@ class PreTrainedTokenizerBase(SpecialTokensMixin, PrepareMixin, ChatMixin, Files
             raise InputTypeError(f"batch_encode_plus takes a list, not {type(batch_text_or_text_pairs).__name__}")
         return self(list(batch_text_or_text_pairs), **options)
 
-    def tokenize(self, text: str, pair: str | None = None, add_special_tokens: bool = False, **options: Any) -> list[str]:
+    def tokenize(
+        self, text: str, pair: str | None = None, add_special_tokens: bool = False, **options: Any
+    ) -> list[str]:
         """The tokens of a text."""
         ids = self(text, pair, add_special_tokens=add_special_tokens, **options)["input_ids"]
         return self.convert_ids_to_tokens(ids)
@@ -282,11 +284,13 @@ class PreTrainedTokenizerBase(SpecialTokensMixin, PrepareMixin, ChatMixin, Files
         ids = token_ids.tolist() if is_tensor(token_ids) else token_ids
         if hasattr(ids, "input_ids"):
             ids = ids["input_ids"]
-        ids = [int(ids)] if not hasattr(ids, "__iter__") else list(ids)
-        if ids and hasattr(ids[0], "__iter__"):
+        ids = list(ids) if hasattr(ids, "__iter__") and not isinstance(ids, str) else [ids]
+        if ids and hasattr(ids[0], "__iter__") and not isinstance(ids[0], str):
             return self.batch_decode(ids, skip_special_tokens, clean_up_tokenization_spaces, **kwargs)
         text = self._decode(_whole_numbers(ids), skip_special_tokens, **kwargs)
-        clean = self.clean_up_tokenization_spaces if clean_up_tokenization_spaces is None else clean_up_tokenization_spaces
+        clean = (
+            self.clean_up_tokenization_spaces if clean_up_tokenization_spaces is None else clean_up_tokenization_spaces
+        )
         return self.clean_up_tokenization(text) if clean else text
 
     def batch_decode(
@@ -352,7 +356,7 @@ def _check_texts(name: str, value: Any, split: bool) -> None:
 
 def _whole_numbers(ids: list[Any]) -> list[int]:
     for index in ids:
-        if not hasattr(index, "__index__") and not (hasattr(index, "item") and float(index).is_integer()):
+        if not hasattr(index, "__index__"):
             raise InputTypeError(f"decode takes token ids (whole numbers), not {index!r}")
         if index < 0:
             raise InputError(

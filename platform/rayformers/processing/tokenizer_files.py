@@ -94,6 +94,10 @@ def read_settings(folder: Path, given: Mapping[str, Any], names: list[str]) -> d
     templates = read_templates(folder)
     if templates is not None:
         settings["chat_template"] = templates
+    if isinstance(settings.get("extra_special_tokens"), list):
+        # Version 5 of the reference writes unnamed special tokens under this name.
+        extra = settings.pop("extra_special_tokens")
+        settings["additional_special_tokens"] = [*(settings.get("additional_special_tokens") or []), *extra]
     settings |= given
     if "added_tokens_decoder" in settings:
         decoder = {int(index): token for index, token in settings.pop("added_tokens_decoder").items()}
@@ -153,7 +157,9 @@ class FilesMixin:
     """from_pretrained, save_pretrained and push_to_hub of tokenizers."""
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike[str], *inputs: Any, **kwargs: Any) -> Self:
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | os.PathLike[str], *inputs: Any, **kwargs: Any
+    ) -> Self:
         """The tokenizer saved in a local folder, a Hub repository, or another place that `rayformers.hub` resolves.
 
         Args:
@@ -294,7 +300,9 @@ class FilesMixin:
             written.append(path)
         return written
 
-    def save_vocabulary(self, save_directory: str | os.PathLike[str], filename_prefix: str | None = None) -> tuple[str, ...]:
+    def save_vocabulary(
+        self, save_directory: str | os.PathLike[str], filename_prefix: str | None = None
+    ) -> tuple[str, ...]:
         """Write the vocabulary in the model's older form and return the paths; none where it has no older form."""
         return ()
 
@@ -322,7 +330,11 @@ class FilesMixin:
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder)
             commit = api.upload_folder(
-                repo_id=repo_id, folder_path=folder, commit_message=commit_message, revision=revision, create_pr=create_pr
+                repo_id=repo_id,
+                folder_path=folder,
+                commit_message=commit_message,
+                revision=revision,
+                create_pr=create_pr,
             )
         return str(commit.commit_url)
 

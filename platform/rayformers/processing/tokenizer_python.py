@@ -28,7 +28,8 @@ class PreTrainedTokenizer(PreTrainedTokenizerBase):
         self._pattern: re.Pattern[str] | None = None
         super().__init__(**kwargs)
         self._add_tokens(
-            [token for token in self.all_special_tokens_extended if str(token) not in self._added_ids], special_tokens=True
+            [token for token in self.all_special_tokens_extended if str(token) not in self._added_ids],
+            special_tokens=True,
         )
         self._compile()
 
@@ -109,7 +110,9 @@ class PreTrainedTokenizer(PreTrainedTokenizerBase):
         return " ".join(tokens)
 
     # -- encoding and decoding --------------------------------------------------------------------------------
-    def tokenize(self, text: str, pair: str | None = None, add_special_tokens: bool = False, **options: Any) -> list[str]:
+    def tokenize(
+        self, text: str, pair: str | None = None, add_special_tokens: bool = False, **options: Any
+    ) -> list[str]:
         """The tokens of a text; added tokens stay whole."""
         if not isinstance(text, str):
             raise InputTypeError(f"tokenize takes a string, not {type(text).__name__}")
@@ -140,7 +143,9 @@ class PreTrainedTokenizer(PreTrainedTokenizerBase):
 
     def _encode_batch(self, inputs: list[Any], options: EncodeOptions) -> BatchEncoding:
         if options.return_offsets_mapping:
-            raise InputError(f"{type(self).__name__} works in Python and knows no offsets: leave return_offsets_mapping out")
+            raise InputError(
+                f"{type(self).__name__} works in Python and knows no offsets: leave return_offsets_mapping out"
+            )
         rows = []
         for item in inputs:
             text, pair = item if isinstance(item, tuple) and len(item) == 2 else (item, None)
@@ -165,7 +170,9 @@ class PreTrainedTokenizer(PreTrainedTokenizerBase):
     def _decode(
         self, ids: list[int], skip_special_tokens: bool, spaces_between_special_tokens: bool = True, **kwargs: Any
     ) -> str:
-        added = set(self._added_ids) - set(self.all_special_tokens)
+        # Added tokens stand alone: subclasses join only the tokens of their own vocabulary.
+        further = {token for token in self.additional_special_tokens if self._added_ids[token] >= self.vocab_size}
+        added = (set(self._added_ids) - set(self.all_special_tokens)) | further
         parts: list[str] = []
         words: list[str] = []
         for token in self.convert_ids_to_tokens(ids, skip_special_tokens):

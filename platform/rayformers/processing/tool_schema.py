@@ -12,7 +12,9 @@ from typing import Any
 
 from ..errors import InputError
 
-_SECTION = re.compile(r"^\s*(Args|Arguments|Parameters|Returns|Return|Raises|Yields|Examples?|Notes?):\s*$", re.MULTILINE)
+_SECTION = re.compile(
+    r"^\s*(Args|Arguments|Parameters|Returns|Return|Raises|Yields|Examples?|Notes?):\s*$", re.MULTILINE
+)
 _ARGUMENT = re.compile(r"^\s*\*{0,2}(\w+)\s*(?:\([^)]*\))?\s*:\s*(.*)$")
 _CHOICES = re.compile(r"\(choices:\s*(.*?)\)\s*$", re.IGNORECASE | re.DOTALL)
 _BASIC = {int: "integer", float: "number", str: "string", bool: "boolean", type(None): "null"}
@@ -103,13 +105,19 @@ def _type_schema(hint: Any) -> dict[str, Any]:
     if origin is list or hint is list:
         return {"type": "array", "items": _type_schema(arguments[0])} if arguments else {"type": "array"}
     if origin is tuple or hint is tuple:
-        return {"type": "array", "prefixItems": [_type_schema(item) for item in arguments]} if arguments else {"type": "array"}
+        return (
+            {"type": "array", "prefixItems": [_type_schema(item) for item in arguments]}
+            if arguments
+            else {"type": "array"}
+        )
     if origin is dict or hint is dict:
         schema: dict[str, Any] = {"type": "object"}
         if len(arguments) == 2:
             schema["additionalProperties"] = _type_schema(arguments[1])
         return schema
-    raise InputError(f"No JSON schema for the type hint {hint!r}: use str, int, float, bool, list, dict, tuple or Literal.")
+    raise InputError(
+        f"No JSON schema for the type hint {hint!r}: use str, int, float, bool, list, dict, tuple or Literal."
+    )
 
 
 def _union_schema(members: tuple[Any, ...]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Older vocabularies (vocab.txt, vocab.json with merges.txt, SentencePiece models) to `tokenizers.Tokenizer`s and back."""
+"""Older vocabularies (vocab.txt, vocab.json, SentencePiece models) to `tokenizers.Tokenizer`s and back."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def save_older_vocabulary(tokenizer: PreTrainedTokenizerFast, folder: Path, pref
 
     names = set(tokenizer.vocab_files_names.values())
     model = type(tokenizer.backend_tokenizer.model).__name__
-    if model == "WordPiece" and "vocab.txt" in names or model == "BPE" and "merges.txt" in names:
+    if (model == "WordPiece" and "vocab.txt" in names) or (model == "BPE" and "merges.txt" in names):
         return tuple(tokenizer.backend_tokenizer.model.save(str(folder), prefix))
     source = tokenizer.vocab_file
     name = tokenizer.vocab_files_names.get("vocab_file", "")

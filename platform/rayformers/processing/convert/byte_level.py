@@ -47,7 +47,7 @@ def read_merges(path: Path) -> Merges:
         raise NotFoundError(f"There is no merges file {path}")
     merges: Merges = []
     for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")):
-        if not line.strip() or number == 0 and line.startswith("#version"):
+        if not line.strip() or (number == 0 and line.startswith("#version")):
             continue
         pair = line.split()
         if len(pair) != 2:
@@ -58,7 +58,9 @@ def read_merges(path: Path) -> Merges:
 
 def _model(vocab_file: Any, merges_file: Any, vocab: Any, merges: Any, **options: Any) -> Tokenizer:
     if vocab is None and merges_file is None:
-        raise InputError(f"A byte-pair vocabulary needs its merges: {vocab_file} came without a merges_file (merges.txt)")
+        raise InputError(
+            f"A byte-pair vocabulary needs its merges: {vocab_file} came without a merges_file (merges.txt)"
+        )
     vocabulary = dict(vocab) if vocab is not None else read_json_vocabulary(Path(vocab_file))
     pairs = read_merges(Path(merges_file)) if merges is None else [_pair(merge) for merge in merges]
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# ruff: noqa: SIM905  words read better than lists of strings
+
 MBART = tuple(
     """
     ar_AR cs_CZ de_DE en_XX es_XX et_EE fi_FI fr_XX gu_IN hi_IN it_IT ja_XX kk_KZ ko_KR lt_LT lv_LV my_MM
@@ -55,4 +57,3 @@ WMT21 = tuple(
     en ha is ja cs ru zh de
     """.split()
 )
-

@@ -42,7 +42,7 @@ def assemble(
     scores = plain_scores(model) if scores is None else scores
     if model.model_type == BPE:
         ids = {piece.text: index for index, piece in enumerate(model.pieces)} | dict(extra_pieces or {})
-        backend = models.BPE(
+        backend: Any = models.BPE(
             {text: index for index, (text, _) in enumerate(scores)},
             merges_of(ids, scores),
             unk_token=model.unk_piece,
@@ -60,7 +60,7 @@ def assemble(
             if piece.kind in (CONTROL, USER_DEFINED)
         ]
     )
-    steps = [normalizers.Precompiled(model.charsmap)] if model.charsmap else []
+    steps: list[Any] = [normalizers.Precompiled(model.charsmap)] if model.charsmap else []
     steps += [normalizers.Strip(left=False, right=True), normalizers.Replace(Regex(" {2,}"), UNDERLINE)]
     tokenizer.normalizer = normalizers.Sequence(steps)
     scheme = prepend_scheme(settings)

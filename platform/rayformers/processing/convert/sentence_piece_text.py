@@ -30,6 +30,7 @@ class SentencePieces:
         model = read_sentencepiece(self.path)
         self.pieces = [piece.text for piece in model.pieces]
         self._bytes = {piece.text: int(piece.text[3:5], 16) for piece in model.pieces if piece.kind == BYTE}
+        self._known = set(self.pieces)
         self._control = {piece.text for piece in model.pieces if piece.kind == CONTROL}
         self._unknown = {piece.text for piece in model.pieces if piece.kind == UNKNOWN}
         self._prefix, self._collapse = model.add_dummy_prefix, model.remove_extra_whitespaces
@@ -48,7 +49,11 @@ class SentencePieces:
             ids = {name: index for index, name in enumerate(names)}
             tokenizer = Tokenizer(
                 models.BPE(
-                    ids, merges_of(ids, scores), unk_token=self._hidden, fuse_unk=True, byte_fallback=model.byte_fallback
+                    ids,
+                    merges_of(ids, scores),
+                    unk_token=self._hidden,
+                    fuse_unk=True,
+                    byte_fallback=model.byte_fallback,
                 )
             )
         else:
@@ -95,8 +100,11 @@ class SentencePieces:
                 continue
             if piece in self._unknown:
                 piece = " \u2047 "
+            elif piece not in self._known:
+                text += piece
+                continue
             if at_start and not text and piece.startswith(UNDERLINE):
                 piece = piece[1:]
                 at_start = self._collapse
-            text += piece
-        return text.replace(UNDERLINE, " ")
+            text += piece.replace(UNDERLINE, " ")
+        return text

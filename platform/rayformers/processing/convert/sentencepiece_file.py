@@ -48,7 +48,9 @@ def read_sentencepiece(path: Path) -> SentencePieceFile:
     try:
         model = _parse(path.read_bytes())
     except (IndexError, struct.error, UnicodeDecodeError, ValueError) as error:
-        raise CheckpointError(f"{path} is no complete SentencePiece model ({error}). Copy or download it again.") from error
+        raise CheckpointError(
+            f"{path} is no complete SentencePiece model ({error}). Copy or download it again."
+        ) from error
     if not model.pieces:
         raise CheckpointError(f"{path} is no SentencePiece model: it holds no pieces")
     if model.model_type not in (UNIGRAM, BPE):

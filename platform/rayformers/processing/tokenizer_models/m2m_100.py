@@ -115,7 +115,9 @@ class M2M100Tokenizer(PreTrainedTokenizer):
             InputError: there is no such language.
         """
         if lang not in self.lang_code_to_token:
-            raise InputError(f"{lang!r} is no language of this tokenizer. {did_you_mean(str(lang), self.lang_code_to_token)}")
+            raise InputError(
+                f"{lang!r} is no language of this tokenizer. {did_you_mean(str(lang), self.lang_code_to_token)}"
+            )
         return self.lang_code_to_token[lang]
 
     def get_lang_id(self, lang: str) -> int:
@@ -130,7 +132,9 @@ class M2M100Tokenizer(PreTrainedTokenizer):
         """Put the target's language before texts from now on."""
         self.set_src_lang_special_tokens(tgt_lang)
 
-    def build_inputs_with_special_tokens(self, token_ids_0: list[int], token_ids_1: list[int] | None = None) -> list[int]:
+    def build_inputs_with_special_tokens(
+        self, token_ids_0: list[int], token_ids_1: list[int] | None = None
+    ) -> list[int]:
         """The language, the ids of one or two sequences, and </s>."""
         return [*self.prefix_tokens, *token_ids_0, *(token_ids_1 or []), *self.suffix_tokens]
 
@@ -153,7 +157,9 @@ class M2M100Tokenizer(PreTrainedTokenizer):
         inputs["forced_bos_token_id"] = self.get_lang_id(tgt_lang)
         return inputs
 
-    def save_vocabulary(self, save_directory: str | os.PathLike[str], filename_prefix: str | None = None) -> tuple[str, ...]:
+    def save_vocabulary(
+        self, save_directory: str | os.PathLike[str], filename_prefix: str | None = None
+    ) -> tuple[str, ...]:
         """Write vocab.json and the SentencePiece model and return their paths."""
         prefix = f"{filename_prefix}-" if filename_prefix else ""
         vocab, model = (Path(save_directory) / (prefix + name) for name in self.vocab_files_names.values())

@@ -49,15 +49,21 @@ class MarianTokenizer(PreTrainedTokenizer):
         **kwargs: Any,
     ) -> None:
         if source_spm is None or target_spm is None or vocab is None:
-            raise InputError("MarianTokenizer needs source_spm=, target_spm= and vocab= (source.spm, target.spm, vocab.json)")
+            raise InputError(
+                "MarianTokenizer needs source_spm=, target_spm= and vocab= (source.spm, target.spm, vocab.json)"
+            )
         self.spm_source, self.spm_target = SentencePieces(source_spm), SentencePieces(target_spm)
         self.encoder = read_json_vocabulary(Path(vocab))
         separate = kwargs.get("separate_vocabs", False)
         if separate and target_vocab_file is None:
             raise InputError("separate_vocabs=True needs target_vocab_file= (target_vocab.json)")
-        self.target_encoder = read_json_vocabulary(Path(target_vocab_file)) if separate and target_vocab_file else self.encoder
+        self.target_encoder = (
+            read_json_vocabulary(Path(target_vocab_file)) if separate and target_vocab_file else self.encoder
+        )
         settings = {**self.defaults, **kwargs}
-        missing = [str(settings[name]) for name in ("unk_token", "pad_token") if str(settings[name]) not in self.encoder]
+        missing = [
+            str(settings[name]) for name in ("unk_token", "pad_token") if str(settings[name]) not in self.encoder
+        ]
         if missing:
             raise CheckpointError(f"{vocab} lacks the special tokens {missing}")
         self._texts_of_ids = {index: token for token, index in self.target_encoder.items()}
@@ -105,11 +111,15 @@ class MarianTokenizer(PreTrainedTokenizer):
                 pieces.append(token)
         return (text + model.decode(pieces)).replace("▁", " ").strip()
 
-    def _decode(self, ids: list[int], skip_special_tokens: bool, use_source_tokenizer: bool = False, **kwargs: Any) -> str:
+    def _decode(
+        self, ids: list[int], skip_special_tokens: bool, use_source_tokenizer: bool = False, **kwargs: Any
+    ) -> str:
         self._use_source = use_source_tokenizer
         return super()._decode(ids, skip_special_tokens, **kwargs)
 
-    def build_inputs_with_special_tokens(self, token_ids_0: list[int], token_ids_1: list[int] | None = None) -> list[int]:
+    def build_inputs_with_special_tokens(
+        self, token_ids_0: list[int], token_ids_1: list[int] | None = None
+    ) -> list[int]:
         """The ids of one or two sequences, and </s>."""
         return [*token_ids_0, *(token_ids_1 or []), self.eos_token_id]
 
@@ -119,7 +129,9 @@ class MarianTokenizer(PreTrainedTokenizer):
     def _switch_to_target_mode(self) -> None:
         self.current_spm, self.current_encoder = self.spm_target, self.target_encoder
 
-    def save_vocabulary(self, save_directory: str | os.PathLike[str], filename_prefix: str | None = None) -> tuple[str, ...]:
+    def save_vocabulary(
+        self, save_directory: str | os.PathLike[str], filename_prefix: str | None = None
+    ) -> tuple[str, ...]:
         """Write vocab.json and the two SentencePiece models and return their paths."""
         prefix = f"{filename_prefix}-" if filename_prefix else ""
         folder = Path(save_directory)

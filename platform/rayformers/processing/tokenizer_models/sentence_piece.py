@@ -25,7 +25,12 @@ class T5Tokenizer(PreTrainedTokenizerFast):
 
     vocab_files_names: ClassVar[dict[str, str]] = _files("spiece.model")
     model_input_names: ClassVar[list[str]] = TWO_INPUTS  # type: ignore[misc]
-    defaults: ClassVar[dict[str, Any]] = {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>", "extra_ids": 100}
+    defaults: ClassVar[dict[str, Any]] = {
+        "eos_token": "</s>",
+        "unk_token": "<unk>",
+        "pad_token": "<pad>",
+        "extra_ids": 100,
+    }
     converter = "t5"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -37,7 +42,9 @@ class T5Tokenizer(PreTrainedTokenizerFast):
         elif "extra_ids" not in kwargs:
             kwargs["extra_ids"] = len(sentinels)
         elif count > 0 and count != len(sentinels):
-            raise InputError(f"extra_ids={count}, but additional_special_tokens has {len(sentinels)} sentinels <extra_id_N>")
+            raise InputError(
+                f"extra_ids={count}, but additional_special_tokens has {len(sentinels)} sentinels <extra_id_N>"
+            )
         super().__init__(*args, **{**kwargs, "additional_special_tokens": tokens})
 
     def _converted_post_processor(self) -> Any:

@@ -80,7 +80,9 @@ class TapasTokenizer(BertTokenizer):
             InputError: the table does not fit, or an answer is not in it.
         """
         if truncation not in (True, False, None, "drop_rows_to_fit", "do_not_truncate"):
-            raise InputError(f"truncation={truncation!r}: a table is truncated by dropping rows (True or 'drop_rows_to_fit')")
+            raise InputError(
+                f"truncation={truncation!r}: a table is truncated by dropping rows (True or 'drop_rows_to_fit')"
+            )
         single = queries is None or isinstance(queries, str)
         if not single and not (isinstance(queries, list | tuple) and all(isinstance(query, str) for query in queries)):
             raise InputTypeError(f"queries is a string or a list of strings, not {queries!r:.80}")
@@ -132,7 +134,9 @@ class TapasTokenizer(BertTokenizer):
         """The ids of a table and one question; the options of a call."""
         return self(table, query, **options)["input_ids"]
 
-    def tokenize(self, text: str, pair: str | None = None, add_special_tokens: bool = False, **options: Any) -> list[str]:
+    def tokenize(
+        self, text: str, pair: str | None = None, add_special_tokens: bool = False, **options: Any
+    ) -> list[str]:
         """The tokens of a text."""
         return self._tokenize_texts([text])[0]
 
@@ -177,7 +181,7 @@ class TapasTokenizer(BertTokenizer):
             data["labels"] = self._answer_ids(cells, length, tokenized, *answer)
             data["numeric_values"], data["numeric_values_scale"] = _numeric_values(columns, cells, length)
         names = self.model_input_names
-        if options.return_token_type_ids or options.return_token_type_ids is None and "token_type_ids" in names:
+        if options.return_token_type_ids or (options.return_token_type_ids is None and "token_type_ids" in names):
             previous = self._answer_ids(cells, length, tokenized, *before) if before[0] is not None else [0] * length
             data["token_type_ids"] = _token_types(question, start, kept, columns, cells, previous)
         if options.return_special_tokens_mask:
@@ -205,7 +209,8 @@ class TapasTokenizer(BertTokenizer):
         if rows >= most_rows:
             if not drop:
                 raise InputError(
-                    f"The table has {rows} rows; this model reads at most {most_rows - 1}. Pass truncation=True to drop rows."
+                    f"The table has {rows} rows; this model reads at most {most_rows - 1}. "
+                    "Pass truncation=True to drop rows."
                 )
             rows = most_rows - 1
         tokens = tokenized.longest_cell
@@ -227,15 +232,17 @@ class TapasTokenizer(BertTokenizer):
         missing = [(row, column) for row, column in coordinates if not cells.get((column, row))]
         if missing:
             raise InputError(
-                f"The answer's cells (row, column) {missing} are not in the encoded table: they are empty, outside of it, or "
-                "were dropped by truncation"
+                f"The answer's cells (row, column) {missing} are not in the encoded table: they are empty, outside "
+                "of it, or were dropped by truncation"
             )
         for row, column in coordinates:
             for place in cells[column, row]:
                 labels[place] = 1
         return labels
 
-    def build_inputs_with_special_tokens(self, token_ids_0: list[int], token_ids_1: list[int] | None = None) -> list[int]:
+    def build_inputs_with_special_tokens(
+        self, token_ids_0: list[int], token_ids_1: list[int] | None = None
+    ) -> list[int]:
         """The ids of a question and a table with [CLS] and [SEP]."""
         if token_ids_1 is None:
             raise InputError("TAPAS encodes a question with a table: give the ids of both")

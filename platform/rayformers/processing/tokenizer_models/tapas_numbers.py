@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+# ruff: noqa: SIM905  words read better than lists of strings
 import dataclasses
 import datetime
 import math

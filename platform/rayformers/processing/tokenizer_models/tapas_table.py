@@ -32,12 +32,16 @@ class Table:
             return Table([str(name) for name in value.columns], [[_text(cell) for cell in row] for row in rows])
         if isinstance(value, list | tuple) and value and all(isinstance(row, Mapping) for row in value):
             header = list(value[0])
-            return Table([str(name) for name in header], [[_text(row.get(name, "")) for name in header] for row in value])
+            return Table(
+                [str(name) for name in header], [[_text(row.get(name, "")) for name in header] for row in value]
+            )
         if isinstance(value, Mapping):
             columns = [list(column) for column in value.values()]
             if len({len(column) for column in columns}) > 1:
                 raise InputError("The columns of the table have different lengths")
-            return Table([str(name) for name in value], [[_text(cell) for cell in row] for row in zip(*columns, strict=True)])
+            return Table(
+                [str(name) for name in value], [[_text(cell) for cell in row] for row in zip(*columns, strict=True)]
+            )
         raise InputTypeError(
             f"A table is a pandas.DataFrame, a dict of columns, or a list of dicts; got {type(value).__name__}"
         )
@@ -49,7 +53,7 @@ def _text(cell: Any) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class TableToken:
-    """A token and its place: column from 1, row from 1 (0 is the header), index in the cell, index of its word's start."""
+    """A token with its column and row (from 1; the header is row 0), its index in the cell and its word's start."""
 
     text: str
     column: int
@@ -83,7 +87,7 @@ class TokenizedTable:
         return max((token.index + 1 for token in self.tokens), default=0)
 
     def kept(self, rows: int, columns: int, tokens: int) -> list[TableToken]:
-        """The tokens of the first rows (and the header) and columns, of each cell those words that start before `tokens`."""
+        """The tokens of the header, the first rows and columns; of each cell the words that start before `tokens`."""
         return [
             token
             for token in self.tokens

@@ -77,7 +77,8 @@ class TranslationTokenizer(MaskTakesSpace):
     def _mark(self, language: str, option: str) -> None:
         index = self._tokenizer.token_to_id(language) if isinstance(language, str) else None
         if index is None:
-            raise InputError(f"{option}={language!r} is no language of this tokenizer. {did_you_mean(str(language), self.lang_code_to_id)}")
+            hint = did_you_mean(str(language), self.lang_code_to_id)
+            raise InputError(f"{option}={language!r} is no language of this tokenizer. {hint}")
         if self._marked == (language, self.code_first):
             return
         self._marked = (language, self.code_first)
