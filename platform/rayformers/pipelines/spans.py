@@ -18,7 +18,7 @@ def best_spans(
         output: "start" and "end" logits [1, T], "p_mask" [1, T] (1 = no answer here), "attention_mask" [1, T] or None.
         count: how many.
         max_length: most tokens in a span.
-        impossible: whether "no answer" is allowed; then the first token's score is taken out and kept.
+        impossible: whether "no answer" is allowed; then the first token's score, which means it, is kept.
         null_score: the smallest such score so far.
 
     Returns:
@@ -30,7 +30,7 @@ def best_spans(
     start, end = (_probabilities(np.asarray(output[name].float()), allowed) for name in ("start", "end"))
     if impossible:
         null_score = min(null_score, float(start[0, 0] * end[0, 0]))
-        start[0, 0] = end[0, 0] = 0.0
+    start[0, 0] = end[0, 0] = 0.0
     return _decode(start, end, count, max_length, allowed), null_score
 
 
