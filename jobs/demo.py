@@ -30,7 +30,7 @@ import httpx
 from rayformers import RayformersError
 from rayformers.cluster import connect, needed_cpus
 from rayformers.data import open_source, split
-from rayformers.training.job import load_job
+from rayformers.training import load_job
 
 ROOT = Path(__file__).resolve().parent.parent
 JOB = ROOT / "jobs" / "digits.yaml"
@@ -104,7 +104,10 @@ def hold(folder: Path) -> None:
     with connect("local", num_cpus=needed_cpus(num_workers=2), dashboard=True) as cluster:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopped.set())
-        write_json(folder / "state.json", {"ray": cluster.address, "dashboard": cluster.dashboard_url})
+        # Ray guards a new cluster with its user's token; commands with an explicit address must be told to show it.
+        guard = {name: os.environ[name] for name in ("RAY_AUTH_MODE",) if name in os.environ}
+        state = {"ray": cluster.address, "dashboard": cluster.dashboard_url, "variables": guard}
+        write_json(folder / "state.json", state)
         keep = folder / "keep.json"
         while not stopped.wait(0.3):
             if pages is None and keep.is_file():
@@ -216,9 +219,11 @@ def main(keep: bool) -> int:
     stack, kept = Stack(folder), False
     try:
         result_file = folder / "result.json"
-        command("train", str(JOB.relative_to(ROOT)), "--result", str(result_file), RAY_ADDRESS=stack.addresses["ray"])
+        guard = stack.addresses["variables"]
+        address = {"RAY_ADDRESS": stack.addresses["ray"]}
+        command("train", str(JOB.relative_to(ROOT)), "--result", str(result_file), **address, **guard)
         result = json.loads(result_file.read_text(encoding="utf-8"))
-        deployed = command("deploy", str(APP.relative_to(ROOT)), "--address", stack.addresses["dashboard"])
+        deployed = command("deploy", str(APP.relative_to(ROOT)), "--address", stack.addresses["dashboard"], **guard)
         url = deployed.split()[-1]
         answers = ask(url)
         rows = {

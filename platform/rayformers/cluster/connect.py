@@ -146,7 +146,8 @@ def _probe(target: str) -> None:
 def _unreachable(target: str, reason: object) -> ResourceError:
     return ResourceError(
         f"No Ray cluster answers at {target!r} ({reason}). Start one with `ray up cluster.yaml` or "
-        "`ray start --head`, or leave the address out to use this machine."
+        "`ray start --head`, or leave the address out to use this machine. A cluster that a token guards "
+        "lets in who sets RAY_AUTH_MODE=token."
     )
 
 
