@@ -30,14 +30,25 @@ def _row(module: str, prefix: str, *classes: str, names: Mapping[str, str] | Non
 _LM, _SEQUENCE, _TOKEN, _SPAN = (
     "ForCausalLM", "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering",
 )  # fmt: skip
+_SEQ2SEQ = "ForConditionalGeneration"
 _MLM, _HEADS = "ForMaskedLM", (_SEQUENCE, "ForMultipleChoice", _TOKEN, _SPAN)
 
 
 CATALOG: dict[str, Row] = {
+    "albert": _row("text.albert", "Albert", "ForPreTraining", _MLM, *_HEADS),
     "bert": _row("text.bert", "Bert", "ForPreTraining", _MLM, "LMHeadModel", "ForNextSentencePrediction", *_HEADS),
+    "camembert": _row("text.roberta", "Camembert", _MLM, "ForCausalLM", *_HEADS),
+    "distilbert": _row("text.distilbert", "DistilBert", _MLM, *_HEADS),
+    "electra": _row("text.electra", "Electra", "ForPreTraining", _MLM, "ForCausalLM", *_HEADS),
     "gpt2": _row("text.gpt2", "GPT2", "LMHeadModel", _SEQUENCE, _TOKEN, _SPAN),
     "llama": _row("text.llama", "Llama", _LM, _SEQUENCE, _TOKEN, _SPAN),
+    "mpnet": _row("text.mpnet", "MPNet", _MLM, *_HEADS),
+    "mt5": _row("text.mt5", "MT5", _SEQ2SEQ, "EncoderModel", _SEQUENCE, _TOKEN, _SPAN),
+    "roberta": _row("text.roberta", "Roberta", _MLM, "ForCausalLM", *_HEADS),
+    "t5": _row("text.t5", "T5", _SEQ2SEQ, "EncoderModel", _SEQUENCE, _TOKEN, _SPAN),
+    "umt5": _row("text.umt5", "UMT5", _SEQ2SEQ, "EncoderModel", _SEQUENCE, _TOKEN, _SPAN),
     "vit": _row("vision.vit", "ViT", "ForImageClassification", "ForMaskedImageModeling"),
+    "xlm-roberta": _row("text.roberta", "XLMRoberta", _MLM, "ForCausalLM", *_HEADS),
 }
 
 AUTO_CLASSES: dict[str, tuple[str, ...]] = {

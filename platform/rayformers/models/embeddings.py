@@ -65,15 +65,14 @@ class EmbeddingMethods:
             return embedding
         std = float(getattr(self.config, "initializer_range", 0.02))
         grown = _resized(embedding.weight.data, rows, mean_resizing, std)
-        new = nn.Embedding(rows, grown.shape[1], embedding.padding_idx, device=grown.device, dtype=grown.dtype)
-        new.weight = nn.Parameter(grown, requires_grad=embedding.weight.requires_grad)
-        self.set_input_embeddings(new)
+        embedding.weight = nn.Parameter(grown, requires_grad=embedding.weight.requires_grad)
+        embedding.num_embeddings = rows
         self._resize_output(rows, mean_resizing, std)
         self.config.get_text_config().vocab_size = rows
         if hasattr(self.config, "vocab_size"):
             self.config.vocab_size = rows
         self.tie_weights()  # type: ignore[attr-defined]
-        return new
+        return embedding
 
     def _resize_output(self, rows: int, mean_resizing: bool, std: float) -> None:
         output = self.get_output_embeddings()

@@ -116,6 +116,7 @@ def fill(
     targets = dict(model.named_parameters(remove_duplicate=False)) | _persistent_buffers(model)
     filled: set[str] = set()
     fresh_shapes: set[str] = set()
+    wide = model.architecture().float32
     for name, tensor in rules.stream(_known(tensors, rules, known, ignore_unexpected, info)):
         if name not in targets:
             info.unexpected.append(name)
@@ -123,10 +124,12 @@ def fill(
             info.mismatched.append((name, tuple(tensor.shape), tuple(targets[name].shape)))
             fresh_shapes.add(name)
         else:
-            _assign(model, name, tensor if dtype is None and tensor.dtype == torch.float32 else _cast(tensor, dtype))
+            kept = dtype == torch.float16 and any(fnmatch(name, pattern) for pattern in wide)
+            _assign(model, name, _cast(tensor, None if kept else dtype))
             filled.add(name)
     _check(model, info, filled, targets, ignore_mismatched)
     _share_tied(model, filled, info)
+    _copy_missing(model, filled)
     missing = [
         name for name in targets if name not in filled and name not in {alias for alias, _ in model.tied_names()}
     ]
@@ -185,11 +188,16 @@ def _check(
 ) -> None:
     parts = model.architecture()
     optional = [f"backbone.{pattern}" for pattern in parts.optional]
+    head = model.head_spec()
+    ignored = [] if head is None else [f"backbone.{pattern}" for pattern in head.ignored]
 
     def may_lack(name: str) -> bool:
         return any(fnmatch(name, pattern) for pattern in optional)
 
-    if excess := [name for name in info.unexpected if name.startswith("backbone.") and not may_lack(name)]:
+    def may_carry(name: str) -> bool:
+        return may_lack(name) or any(fnmatch(name, pattern) for pattern in ignored)
+
+    if excess := [name for name in info.unexpected if name.startswith("backbone.") and not may_carry(name)]:
         raise CheckpointError(
             f"The checkpoint holds {len(excess)} tensors beyond the configuration: {', '.join(excess[:5])}. "
             "Check the numbers of layers in config.json."
@@ -203,13 +211,13 @@ def _check(
             "or pass ignore_mismatched_sizes=True to initialise them freshly."
         )
     aliases = dict(model.tied_names())
-    sources = {source: alias for alias, source in aliases.items()}
+    carried = {source for alias, source in model.tied_names() if alias in filled}
     differing = {name for name, _, _ in info.mismatched}
     lacking = [
         name
         for name in targets
         if name.startswith("backbone.") and name not in filled and name not in differing and not may_lack(name)
-        and name not in aliases and sources.get(name) not in filled
+        and name not in aliases and name not in carried
     ]  # fmt: skip
     if lacking:
         raise CheckpointError(
@@ -224,6 +232,19 @@ def _share_tied(model: PreTrainedModel, filled: set[str], info: LoadingInfo) -> 
         if alias in filled and source not in filled:
             _assign(model, source, model.get_parameter(alias).data)
             filled.add(source)
+
+
+def _copy_missing(model: PreTrainedModel, filled: set[str]) -> None:
+    """Where files lack what a head copies from elsewhere, it starts as a copy; where they differ, they stay apart."""
+    head = model.head_spec()
+    tied = {alias for alias, _ in model.tied_names()}
+    for name, source in () if head is None else head.copied:
+        if name not in tied and name not in filled and source in filled:
+            _assign(model, name, model.get_parameter(source).data.clone())
+            filled.add(name)
+        elif name in tied and {name, source} <= filled:
+            if not torch.equal(model.get_parameter(name), model.get_parameter(source)):
+                model.config.tie_word_embeddings = False
 
 
 def _initialise(model: PreTrainedModel, missing: list[str], dtype: torch.dtype | None) -> None:

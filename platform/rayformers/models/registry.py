@@ -31,6 +31,9 @@ class HeadSpec:
         tied: pairs of our names (alias, source) that share one parameter where config.tie_word_embeddings.
         always_tied: whether they are shared whatever the configuration says.
         hub_prefix: what files of this head put before the backbone's names where it is not the architecture's prefix.
+        ignored: patterns of backbone names that files may carry and this head does not use (a full model's decoder).
+        copied: pairs of our names (name, source): where files lack the name and it is not tied, it starts as a copy;
+            where they carry both with different values, these are not tied.
     """
 
     build: Callable[[Any, nn.Module], Head]
@@ -40,6 +43,8 @@ class HeadSpec:
     tied: tuple[tuple[str, str], ...] = ()
     always_tied: bool = False
     hub_prefix: str | None = None
+    ignored: tuple[str, ...] = ()
+    copied: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +64,7 @@ class Architecture:
             `initializer_range`.
         tied: pairs of our names (alias, source) within the backbone that share one parameter.
         mixins: base classes that only this architecture's models need.
+        float32: patterns of our names that stay in float32 where a checkpoint is loaded in float16.
     """
 
     config: type[PretrainedConfig]
@@ -72,6 +78,7 @@ class Architecture:
     initialise: Callable[[nn.Module, Any], bool] | None = None
     tied: tuple[tuple[str, str], ...] = ()
     mixins: tuple[type, ...] = ()
+    float32: tuple[str, ...] = ()
 
     def rules(self, config: PretrainedConfig) -> WeightMap:
         """The backbone's name rules for a configuration."""

@@ -1,0 +1,116 @@
+"""Encoder-decoders equal the reference."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.parity.harness import (
+    BATCH,
+    Case,
+    Inputs,
+    TestParity,
+    assert_equal_outputs,
+    gradient_norm,
+    pair,
+    pytest_generate_tests,
+)
+
+from rayformers.models.registry import model_class
+
+__all__ = ["TestParity", "pytest_generate_tests"]
+
+
+def with_ends(random: torch.Generator, config: Any, inputs: Inputs) -> Inputs:
+    """One end-of-text token a row, and a decoder that reads the shifted source."""
+    ids, mask = inputs["input_ids"].clone(), inputs["attention_mask"]
+    ids[ids == config.eos_token_id] = config.vocab_size - 1
+    ids[torch.arange(BATCH), mask.sum(1) - 1] = config.eos_token_id
+    return {"input_ids": ids, "attention_mask": mask}
+
+
+def source_only(random: torch.Generator, config: Any, inputs: Inputs) -> Inputs:
+    return {name: inputs[name] for name in ("input_ids", "attention_mask")}
+
+
+SPECIAL = {"pad_token_id": 0, "eos_token_id": 1, "decoder_start_token_id": 0}
+T5_SIZES = {
+    "vocab_size": 71, "d_model": 24, "d_kv": 10, "d_ff": 40, "num_layers": 2, "num_decoder_layers": 3, "num_heads": 3,
+    "relative_attention_num_buckets": 8, "relative_attention_max_distance": 12, **SPECIAL,
+}  # fmt: skip
+T5_HEADS = {
+    "EncoderModel": source_only,
+    "ForTokenClassification": source_only,
+    "ForSequenceClassification": with_ends,
+    "ForQuestionAnswering": source_only,
+}
+# Version 5 of the reference ties a fresh model's head whatever the configuration says; the tests below untie it.
+TIED_IN_VERSION_5 = ("gradient", "save_for_reference")
+CASES = (
+    Case(model_type="t5", kind="seq2seq", config=T5_SIZES, head_inputs=T5_HEADS),
+    Case(
+        model_type="t5", kind="seq2seq", name="t5-v1.1", head_inputs=T5_HEADS,
+        config={**T5_SIZES, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
+        heads=("ForConditionalGeneration", "EncoderModel", "ForTokenClassification"), skip=TIED_IN_VERSION_5,
+    ),
+    Case(
+        model_type="mt5", kind="seq2seq", head_inputs=T5_HEADS, config={**T5_SIZES, "tie_word_embeddings": False},
+        skip=TIED_IN_VERSION_5,
+    ),
+    # version 5 of the reference scales the states of UMT5 whether or not its head is tied; version 4 where it is
+    Case(
+        model_type="umt5", kind="seq2seq", head_inputs=T5_HEADS,
+        config={**T5_SIZES, "feed_forward_proj": "gated-silu", "tie_word_embeddings": True},
+    ),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("case", [CASES[1], CASES[2]], ids=("t5-v1.1", "mt5"))
+def test_untied_head(case: Case, tmp_path: Path) -> None:
+    reference = copy.deepcopy(pair(case, "ForConditionalGeneration").reference)
+    inputs = {**pair(case, "ForConditionalGeneration").inputs, **pair(case, "ForConditionalGeneration").labels}
+    reference.lm_head.weight = torch.nn.Parameter(torch.randn_like(reference.shared.weight) * 0.2)
+    reference.save_pretrained(tmp_path / "theirs")
+    ours = model_class(case.model_type, "ForConditionalGeneration").from_pretrained(tmp_path / "theirs")
+    ours.save_pretrained(tmp_path / "ours")
+    assert json.loads((tmp_path / "ours" / "config.json").read_text())["tie_word_embeddings"] is False
+    again = type(reference).from_pretrained(tmp_path / "ours")
+    expected = reference(**inputs)
+    expected.loss.backward()
+    for model in (ours, again, type(ours).from_pretrained(tmp_path / "ours")):
+        answer = model(**inputs)
+        answer.loss.backward()
+        assert_equal_outputs(answer, expected, case)
+        torch.testing.assert_close(gradient_norm(model), gradient_norm(reference), atol=1e-4, rtol=1e-3)
+
+
+@torch.no_grad()
+def test_float16_keeps_wide_projections_in_float32(tmp_path: Path) -> None:
+    both = pair(CASES[0], "ForConditionalGeneration")
+    half = type(both.ours).from_pretrained(both.folder, torch_dtype=torch.float16)
+    reference = type(both.reference).from_pretrained(both.folder, dtype=torch.float16)
+    assert {n for n, p in half.named_parameters() if p.dtype == torch.float32} == {
+        f"backbone.{side}.stack.layers.{i}.mlp.branch.fc2.weight"
+        for side, layers in (("encoder", 2), ("decoder", 3)) for i in range(layers)
+    }  # fmt: skip
+    torch.testing.assert_close(half(**both.inputs).logits, reference(**both.inputs).logits, atol=0.02, rtol=0.02)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("case", CASES[:1], ids=lambda case: case.model_type)
+def test_encoder_outputs_in_place_of_the_source(case: Case) -> None:
+    both = pair(case, "ForConditionalGeneration")
+    mask, ids = both.inputs["attention_mask"], both.inputs["decoder_input_ids"]
+    encoded = both.ours.get_encoder()(input_ids=both.inputs["input_ids"], attention_mask=mask)
+    expected = both.ours(**both.inputs).logits
+    for given in (encoded, (encoded.last_hidden_state,)):
+        answer = both.ours(encoder_outputs=given, attention_mask=mask, decoder_input_ids=ids)
+        assert torch.equal(answer.logits, expected)
+    decoded = both.ours.get_decoder()(
+        input_ids=ids, encoder_hidden_states=encoded.last_hidden_state, encoder_attention_mask=mask
+    )
+    assert torch.equal(both.ours.head(decoded, {}).logits, expected)
