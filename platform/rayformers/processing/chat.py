@@ -120,9 +120,10 @@ def _chats(conversation: Any) -> tuple[list[Any], bool]:
 def _mask(encoded: BatchEncoding, row: int, length: int, spans: Spans) -> list[int]:
     """1 for the tokens within `spans` (characters of the rendered text)."""
     mask = [0] * length
+    offsets = encoded[row].offsets
     for start, end in spans:
-        inside = [encoded.char_to_token(row, char) for char in range(start, end)]
-        tokens = [token for token in inside if token is not None]
-        if tokens:
-            mask[tokens[0] : tokens[-1] + 1] = [1] * (tokens[-1] + 1 - tokens[0])
+        # A character may be several tokens (bytes), and a token may reach beyond the span: overlap decides.
+        for token, (first, last) in enumerate(offsets):
+            if first < last and first < end and last > start:
+                mask[token] = 1
     return mask

@@ -39,7 +39,8 @@ def get_json_schema(function: Callable[..., Any]) -> dict[str, Any]:
         words = arguments[argument]
         choices = _CHOICES.search(words)
         if choices:
-            schema["enum"] = [choice.strip() for choice in json.loads(choices.group(1))]
+            values = json.loads(choices.group(1))
+            schema["enum"] = [value.strip() if isinstance(value, str) else value for value in values]
             words = words[: choices.start()].strip()
         schema["description"] = words
     schema = {"name": name, "description": description, "parameters": properties}
@@ -124,7 +125,7 @@ def _union_schema(members: tuple[Any, ...]) -> dict[str, Any]:
     some = [_type_schema(member) for member in members if member is not type(None)]
     if len(some) == 1:
         schema = some[0]
-    elif all(set(item) == {"type"} and isinstance(item["type"], str) for item in some):
+    elif all(isinstance(item.get("type"), str) for item in some):
         schema = {"type": sorted(item["type"] for item in some)}
     else:
         schema = {"anyOf": some}

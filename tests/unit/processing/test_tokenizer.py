@@ -132,7 +132,9 @@ def test_pad_leaves_labels_alone(bert):
     assert padded["attention_mask"] == [[1, 1, 1], [1, 1, 0]]
     assert padded["labels"] == [[7], [7, 8]]
     assert features[1]["input_ids"] == [2, 3]
-    tensors = bert.pad({"input_ids": [torch.tensor([1, 2]), torch.tensor([1])]}, return_tensors="pt", padding_side="left")
+    tensors = bert.pad(
+        {"input_ids": [torch.tensor([1, 2]), torch.tensor([1])]}, return_tensors="pt", padding_side="left"
+    )
     assert tensors["input_ids"].tolist() == [[1, 2], [0, 1]]
     assert bert.pad({"input_ids": [1, 2]}, padding="max_length", max_length=4)["input_ids"] == [1, 2, 0, 0]
     types = bert.pad([bert("a", "b"), bert("the statement")], return_tensors="np")
@@ -166,7 +168,10 @@ def test_special_tokens_by_attribute(bert):
     extra = BertTokenizer(tokenizer_object=word_piece(), extra_special_tokens={"image_token": "<image>"})
     assert extra.image_token == "<image>"
     assert extra.image_token_id == len(extra) - 1
-    assert extra.get_special_tokens_mask(extra("a <image>")["input_ids"], already_has_special_tokens=True)[-2:] == [1, 1]
+    assert extra.get_special_tokens_mask(extra("a <image>")["input_ids"], already_has_special_tokens=True)[-2:] == [
+        1,
+        1,
+    ]
     with pytest.raises(AttributeError, match="nonsense"):
         _ = extra.nonsense
 
@@ -254,7 +259,9 @@ def test_options_change_the_backend():
 
 def test_training_anew_keeps_the_kind(bert):
     texts = ["gizmos and gadgets", "gadgets in boxes"] * 20
-    trained = bert.train_new_from_iterator(texts, 120, new_special_tokens=["<ent>"], special_tokens_map={"[PAD]": "<p>"})
+    trained = bert.train_new_from_iterator(
+        texts, 120, new_special_tokens=["<ent>"], special_tokens_map={"[PAD]": "<p>"}
+    )
     assert isinstance(trained, BertTokenizer)
     assert trained.pad_token == "<p>"
     assert trained.additional_special_tokens == ["<ent>"]
