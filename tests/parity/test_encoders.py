@@ -28,6 +28,16 @@ def pretraining(label: str) -> Any:
     return labels
 
 
+def replaced(random: torch.Generator, config: Any, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Which tokens were replaced."""
+    return {**inputs, "labels": torch.randint(0, 2, inputs["input_ids"].shape, generator=random)}
+
+
+def long_text(random: torch.Generator, config: Any) -> dict[str, Any]:
+    """Texts whose ends are far apart."""
+    return {"input_ids": torch.randint(2, config.vocab_size, (2, 190), generator=random)}
+
+
 SIZES = {
     "vocab_size": 61, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 48,
     "max_position_embeddings": 24,
@@ -47,5 +57,66 @@ CASES = (
         config={**SIZES, "is_decoder": True, "hidden_act": "gelu_new", "layer_norm_eps": 1e-5},
         heads=("LMHeadModel",),
         kind="decoder",
+    ),
+    Case(
+        model_type="distilbert",
+        config={
+            "vocab_size": 61,
+            "dim": 32,
+            "n_layers": 3,
+            "n_heads": 4,
+            "hidden_dim": 48,
+            "max_position_embeddings": 24,
+        },
+    ),
+    Case(model_type="roberta", config=SIZES),
+    Case(
+        model_type="roberta",
+        name="roberta-decoder",
+        config={**SIZES, "is_decoder": True, "pad_token_id": 3},
+        heads=("ForCausalLM",),
+        kind="decoder",
+    ),
+    Case(model_type="xlm-roberta", config={**SIZES, "type_vocab_size": 1}, heads=("Model", "ForMaskedLM", *HEADS)),
+    Case(model_type="camembert", config=SIZES, heads=("Model", "ForMaskedLM", *HEADS)),
+    Case(
+        model_type="electra",
+        config={**SIZES, "embedding_size": 16, "hidden_act": "relu"},
+        heads=("Model", "ForPreTraining", "ForMaskedLM", *HEADS),
+        inputs=with_segments,
+        head_inputs={"ForPreTraining": replaced},
+    ),
+    Case(
+        model_type="electra",
+        name="electra-mean",
+        config={**SIZES, "embedding_size": 32, "summary_type": "mean", "summary_activation": "tanh"},
+        heads=("Model", "ForMultipleChoice"),
+    ),
+    Case(
+        model_type="electra",
+        name="electra-decoder",
+        config={**SIZES, "embedding_size": 16, "is_decoder": True},
+        heads=("ForCausalLM",),
+        kind="decoder",
+    ),
+    Case(
+        model_type="albert",
+        config={**SIZES, "embedding_size": 16, "num_labels": 2},
+        inputs=with_segments,
+        head_inputs={"ForPreTraining": pretraining("sentence_order_label")},
+    ),
+    Case(
+        model_type="albert",
+        name="albert-groups",
+        config={**SIZES, "embedding_size": 16, "num_hidden_layers": 4, "num_hidden_groups": 2, "inner_group_num": 2},
+        heads=("Model", "ForMaskedLM"),
+    ),
+    Case(model_type="mpnet", config=SIZES),
+    Case(
+        model_type="mpnet",
+        name="mpnet-long",
+        config={**SIZES, "max_position_embeddings": 200, "relative_attention_num_buckets": 64},
+        heads=("Model",),
+        inputs=long_text,
     ),
 )

@@ -29,7 +29,7 @@ class Stack(nn.Module):
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
         states = context.states if context.record_states else None
-        for layer in self.layers:
+        for layer in self.sequence():
             if states is not None:
                 states.append(x)
             if self.gradient_checkpointing and self.training:
@@ -40,3 +40,7 @@ class Stack(nn.Module):
         if states is not None:
             states.append(normed if self.record_norm else x)
         return normed
+
+    def sequence(self) -> Iterable[nn.Module]:
+        """The layers in the order in which they run; one may come several times."""
+        return self.layers

@@ -22,7 +22,7 @@ from ..outputs import BaseModelOutputWithPoolingAndCrossAttentions
 from ..registry import HeadSpec
 from ..text_heads import MultipleChoice, SequenceClassifier, SpanExtractor, TokenClassifier
 from .decoder import keeps_cache, open_cache
-from .inputs import check_length, embed_tokens
+from .inputs import check_length, embed_tokens, look_up
 
 
 class TextEmbedding(nn.Module):
@@ -64,8 +64,9 @@ class TextEmbedding(nn.Module):
         x = embed_tokens(self.token, input_ids, inputs_embeds)
         if self.segment is not None:
             segments = x.new_zeros(1, 1, dtype=torch.long) if token_type_ids is None else token_type_ids
-            x = x + self.segment(segments)
-        x = x + self.position(self.positions(input_ids, x, seen) if position_ids is None else position_ids)
+            x = x + look_up(self.segment, segments, "token_type_ids")
+        positions = self.positions(input_ids, x, seen) if position_ids is None else position_ids
+        x = x + look_up(self.position, positions, "position_ids")
         return self.dropout(self.norm(x))
 
 
@@ -80,22 +81,46 @@ class Pooler(nn.Module):
         return torch.tanh(self.dense(x[:, 0]))
 
 
-def layer(config: Any, number: int) -> Sequential:
-    """One post-norm layer; with cross attention where the configuration adds it."""
+class PaddedPositions(TextEmbedding):
+    """Positions that count text only and begin after the padding's own (RoBERTa)."""
+
+    def position_padding(self, config: Any) -> int | None:
+        return int(config.pad_token_id)
+
+    def positions(self, input_ids: Tensor | None, x: Tensor, seen: int) -> Tensor:
+        padding = self.position.padding_idx
+        assert padding is not None
+        check_length(
+            seen + x.shape[1], self.position.num_embeddings - padding - 1, "max_position_embeddings less padding"
+        )
+        if input_ids is None:
+            return torch.arange(seen, seen + x.shape[1], device=x.device)[None] + padding + 1
+        text = (input_ids != padding).long()
+        return (text.cumsum(1) + seen) * text + padding
+
+
+def layer(config: Any, number: int, *, mlp_dropout: bool = True, bias_kind: str | None = None) -> Sequential:
+    """One post-norm layer; with cross attention where the configuration adds it.
+
+    Args:
+        mlp_dropout: whether hidden_dropout_prob holds after the feed-forward part too.
+        bias_kind: which of the context's position biases its attention adds.
+    """
     heads, dim = config.num_attention_heads, config.hidden_size
     if dim % heads:
         raise ConfigError(f"hidden_size {dim} is no multiple of num_attention_heads {heads}.")
 
     def attention(cross: bool = False) -> Attention:
-        return Attention(dim, heads, layer=number, dropout=config.attention_probs_dropout_prob, cross=cross)
+        rate, bias = config.attention_probs_dropout_prob, None if cross else bias_kind
+        return Attention(dim, heads, layer=number, dropout=rate, cross=cross, bias_kind=bias)
 
-    def after(branch: nn.Module) -> Residual:
+    def after(branch: nn.Module, dropout: bool = True) -> Residual:
         norm = nn.LayerNorm(dim, config.layer_norm_eps)
-        return Residual(branch, after=norm, dropout=config.hidden_dropout_prob)
+        return Residual(branch, after=norm, dropout=config.hidden_dropout_prob if dropout else 0.0)
 
     mlp = MLP(dim, config.intermediate_size, activation(config.hidden_act))
     cross = after(attention(cross=True)) if config.add_cross_attention else None
-    return Sequential(after(attention()), after(mlp), cross=cross)
+    return Sequential(after(attention()), after(mlp, mlp_dropout), cross=cross)
 
 
 class Encoder(nn.Module):
@@ -209,9 +234,11 @@ TIED = (("head.lm_head.weight", "backbone.embed.token.weight"),)
 
 
 def classifier_dropout(config: Any) -> float:
-    """classifier_dropout where it is set, else hidden_dropout_prob."""
-    rate = getattr(config, "classifier_dropout", None)
-    return float(config.hidden_dropout_prob if rate is None else rate)
+    """classifier_dropout (or ALBERT's classifier_dropout_prob) where it is set, else hidden_dropout_prob."""
+    for name in ("classifier_dropout", "classifier_dropout_prob"):
+        if (rate := getattr(config, name, None)) is not None:
+            return float(rate)
+    return float(config.hidden_dropout_prob)
 
 
 def _sequence(config: Any, backbone: nn.Module) -> SequenceClassifier:
@@ -226,12 +253,12 @@ def _choices(config: Any, backbone: nn.Module) -> MultipleChoice:
     return MultipleChoice(config, backbone, dropout=classifier_dropout(config))
 
 
-def first_token(act: str, *, always_dropout: bool = True) -> Callable[[Any, nn.Module], SequenceClassifier]:
+def first_token(act: str) -> Callable[[Any, nn.Module], SequenceClassifier]:
     """A classifier of the first token through `dense` and this activation (RoBERTa, ELECTRA)."""
 
     def build(config: Any, backbone: nn.Module) -> SequenceClassifier:
         rate = classifier_dropout(config)
-        return SequenceClassifier(config, backbone, dropout=rate, dense=activation(act), dropout_first=always_dropout)
+        return SequenceClassifier(config, backbone, dropout=rate, dense=activation(act), dropout_first=True)
 
     return build
 
@@ -241,7 +268,7 @@ CLASSIFIER_RULES = (Rename("classifier", "head.classifier"),)
 
 
 def heads(**changes: HeadSpec | None) -> Mapping[str, HeadSpec]:
-    """The heads for classes of texts, choices, tokens and spans; `changes` replaces or adds some, None leaves one out."""
+    """Heads for classes of texts, choices, tokens and spans; `changes` replaces or adds some, None leaves one out."""
     usual: dict[str, HeadSpec | None] = {
         "ForSequenceClassification": HeadSpec(build=_sequence, weights=CLASSIFIER_RULES, pooler=True),
         "ForMultipleChoice": HeadSpec(build=_choices, weights=CLASSIFIER_RULES, pooler=True),

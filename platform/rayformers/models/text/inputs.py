@@ -11,8 +11,7 @@ def embed_tokens(embedding: nn.Module, input_ids: Tensor | None, inputs_embeds: 
     """The embeddings [B, T, D] of token ids [B, T], or those that were given in their place.
 
     Raises:
-        InputError: both or neither are given, their rank is wrong, or an id is outside of the vocabulary (found on
-            the CPU; a GPU would have to be waited for).
+        InputError: both or neither are given, their rank is wrong, or an id is outside of the vocabulary.
     """
     if (input_ids is None) == (inputs_embeds is None):
         given = "neither" if input_ids is None else "both"
@@ -31,14 +30,25 @@ def embed_tokens(embedding: nn.Module, input_ids: Tensor | None, inputs_embeds: 
         )
     if input_ids.is_floating_point():
         raise InputError(f"input_ids are {input_ids.dtype}; token ids must be whole numbers (torch.long).")
+    advice = "Use the tokenizer of this checkpoint, or grow the model with resize_token_embeddings(len(tokenizer))."
+    return look_up(embedding, input_ids, "input_ids", advice)
+
+
+def look_up(embedding: nn.Module, ids: Tensor, name: str, advice: str = "") -> Tensor:
+    """Rows of an embedding.
+
+    Args:
+        name: what the ids are called in the error; `advice` ends it.
+
+    Raises:
+        InputError: an id is outside of the table (found on the CPU; a GPU would have to be waited for).
+    """
     try:
-        return embedding(input_ids)
+        return embedding(ids)
     except IndexError as error:
-        low, high = (int(value) for value in input_ids.aminmax())
-        raise InputError(
-            f"input_ids go from {low} to {high}; the model knows the ids 0 to {len(embedding.weight) - 1}. Use the tokenizer "  # type: ignore[arg-type]
-            "of this checkpoint, or grow the model with resize_token_embeddings(len(tokenizer))."
-        ) from error
+        low, high = (int(value) for value in ids.aminmax())
+        last = len(embedding.weight) - 1  # type: ignore[arg-type]
+        raise InputError(f"{name} go from {low} to {high}; the model knows 0 to {last}. {advice}".rstrip()) from error
 
 
 def check_length(end: int, positions: int, name: str = "max_position_embeddings") -> None:
