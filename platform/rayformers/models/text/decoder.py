@@ -44,6 +44,29 @@ class RopeConfig(PretrainedConfig):
                 self.original_max_position_embeddings = settings["original_max_position_embeddings"]
 
 
+@dataclass(kw_only=True, init=False, repr=False)
+class DecoderConfig(RopeConfig):
+    """Keys that most decoders with rotary positions have."""
+
+    vocab_size: int = 32000
+    hidden_size: int = 4096
+    intermediate_size: int = 11008
+    num_hidden_layers: int = 32
+    num_attention_heads: int = 32
+    num_key_value_heads: int | None = None
+    hidden_act: str = "silu"
+    max_position_embeddings: int = 2048
+    initializer_range: float = 0.02
+    attention_dropout: float = 0.0
+    tie_word_embeddings: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.num_key_value_heads is None:
+            self.num_key_value_heads = self.num_attention_heads
+        check_heads(self)
+
+
 def check_heads(config: Any) -> None:
     """Raise a ConfigError where the heads do not divide the width or one another."""
     width, heads = config.hidden_size, config.num_attention_heads
@@ -90,17 +113,22 @@ def open_cache(context: Context, past_key_values: Any, use_cache: bool) -> int:
 
 
 def open_masks(
-    context: Context, x: Tensor, seen: int, attention_mask: Tensor | None, windows: Mapping[str, int | None]
-) -> None:
-    """Fill the context's causal masks: one for each kind of `windows`, whose value is its sliding window."""
+    context: Context, x: Tensor, seen: int, attention_mask: Tensor | None, windows: Mapping[str, int | None],
+    *, bidirectional: bool = False,
+) -> None:  # fmt: skip
+    """Fill the context's masks, causal ones by default: one for each kind of `windows`, whose value is its window."""
     length = x.shape[1]
     if attention_mask is not None and attention_mask.ndim == 4:
         context.masks = dict.fromkeys(windows, _explicit(attention_mask))
         return
     pad = masks.padding(attention_mask, seen + length)
-    context.causal = pad is None
+    keys = seen + length
+    context.causal = pad is None and not bidirectional
     for kind, window in windows.items():
-        context.masks[kind] = masks.causal(length, seen + length, x.device, pad, window)
+        if not bidirectional:
+            context.masks[kind] = masks.causal(length, keys, x.device, pad, window)
+        else:
+            context.masks[kind] = pad if window is None else masks.window(length, keys, x.device, window - 1, pad)
 
 
 class Decoder(nn.Module):
@@ -112,8 +140,10 @@ class Decoder(nn.Module):
         norm: after the last layer.
         rotary: position tables by kind.
         windows: kinds of masks and their sliding windows in tokens, None for all positions.
-        scale: factor on the embeddings (Gemma); `scale_given`: whether on given inputs_embeds too.
+        scale: factor on the embeddings, given ones too (Gemma).
         dropout: on the embeddings.
+        embedding: the token embedding, where it is of a special kind.
+        bidirectional: whether tokens attend to later ones too (embedding models made of decoders).
     """
 
     def __init__(
@@ -125,17 +155,18 @@ class Decoder(nn.Module):
         rotary: Mapping[str, RotaryTable],
         windows: Mapping[str, int | None] | None = None,
         scale: float | None = None,
-        scale_given: bool = True,
         dropout: float = 0.0,
+        embedding: nn.Embedding | None = None,
+        bidirectional: bool = False,
     ) -> None:
         super().__init__()
         self.config = config
-        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size, config.pad_token_id)
+        self.embed_tokens = embedding or nn.Embedding(config.vocab_size, config.hidden_size, config.pad_token_id)
         self.dropout = nn.Dropout(dropout)
         self.rotary = nn.ModuleDict(rotary)
         self.stack = Stack(layers, norm)
         self.windows = dict(windows or {"full": None})
-        self.scale, self.scale_given = scale, scale_given
+        self.scale, self.bidirectional = scale, bidirectional
 
     def token_embedding(self) -> tuple[nn.Module, str]:
         """Where the token embedding is."""
@@ -155,11 +186,11 @@ class Decoder(nn.Module):
     ) -> BaseModelOutputWithPast:
         """Decode; attention_mask [B, past + T] has ones for tokens, past_key_values is the cache of an earlier call."""
         x = embed_tokens(self.embed_tokens, input_ids, inputs_embeds)
-        if self.scale is not None and (self.scale_given or inputs_embeds is None):
+        if self.scale is not None:
             x = x * torch.tensor(self.scale, dtype=x.dtype)
         use_cache = keeps_cache(self, use_cache)
         seen = open_cache(context, past_key_values, use_cache)
-        open_masks(context, x, seen, attention_mask, self.windows)
+        open_masks(context, x, seen, attention_mask, self.windows, bidirectional=self.bidirectional)
         positions = positions_of(x, seen, position_ids, cache_position)
         for kind, table in self.rotary.items():
             context.rotary[kind] = table(positions, x.dtype)

@@ -19,46 +19,27 @@ from ...nn.positions import Rope
 from ...nn.residual import Residual, Sequential
 from ...weights import Drop, Rename, Rule, WeightMap
 from ..registry import Architecture, register
-from .decoder import Decoder, RopeConfig, check_heads, head_dim, heads, rotary_table
+from .decoder import Decoder, DecoderConfig, head_dim, heads, rotary_table
 
 
 @dataclass(kw_only=True, init=False, repr=False)
-class LlamaConfig(RopeConfig):
+class LlamaConfig(DecoderConfig):
     """config.json of Llama."""
 
     model_type: ClassVar[str] = "llama"
 
-    vocab_size: int = 32000
-    hidden_size: int = 4096
-    intermediate_size: int = 11008
-    num_hidden_layers: int = 32
-    num_attention_heads: int = 32
-    num_key_value_heads: int | None = None
     head_dim: int | None = None
-    hidden_act: str = "silu"
-    max_position_embeddings: int = 2048
-    initializer_range: float = 0.02
     rms_norm_eps: float = 1e-6
     bos_token_id: int | None = 1
     eos_token_id: int | list[int] | None = 2
     pretraining_tp: int = 1
-    tie_word_embeddings: bool = False
     attention_bias: bool = False
-    attention_dropout: float = 0.0
     mlp_bias: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        default_heads(self)
-
-
-def default_heads(config: Any) -> None:
-    """Fill in key-value heads and the width of a head where files leave them out, and check that all fit."""
-    if config.num_key_value_heads is None:
-        config.num_key_value_heads = config.num_attention_heads
-    check_heads(config)
-    if config.head_dim is None:
-        config.head_dim = config.hidden_size // config.num_attention_heads
+        if self.head_dim is None:
+            self.head_dim = self.hidden_size // self.num_attention_heads
 
 
 def norm(config: Any, dim: int | None = None) -> nn.Module:
