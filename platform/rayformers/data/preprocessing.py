@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import InputError, RayformersError
 from ..registry import Registry
 from .ordering import Rows
+from .quiet import quiet
 from .shards import Column, Manifest, Shard, ShardedDataset, content_hash, is_current, write_manifest, write_shard
 from .sources import Source, digest
 
@@ -131,7 +132,7 @@ def _distributed(work: list[dict[str, Any]], task: ShardTask) -> list[dict[str, 
     from ray.exceptions import RayTaskError
 
     context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
+    quiet(context)
     try:
         return list(
             ray.data.from_items(work, override_num_blocks=len(work))

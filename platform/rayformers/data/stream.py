@@ -13,6 +13,7 @@ import pyarrow as pa
 from ..errors import TrainingError
 from .collators import collate_columns
 from .ordering import MicroBatch, Order, accumulation
+from .quiet import quiet
 from .shards import ShardedDataset, table_columns, table_rows
 
 ROW = "__row__"
@@ -170,7 +171,7 @@ def _ray_tables(task: ReadChunk, chunks: int, world: int, prefetch: int) -> Iter
         return
     with _CONTEXT:
         context = ray.data.DataContext.get_current()
-        context.enable_progress_bars = False
+        quiet(context)
         context.execution_options.preserve_order = True  # else blocks come as they finish
         dataset = ray.data.range(chunks, override_num_blocks=min(chunks, 1024)).map_batches(
             task, batch_size=1, batch_format="pyarrow", num_cpus=0.5 / world, zero_copy_batch=True

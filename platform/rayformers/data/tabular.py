@@ -115,7 +115,8 @@ class HubDataset:
         """Names of the classes, from the feature of "label" or "labels"."""
         features = getattr(self.dataset, "features", None) or {}
         feature = features.get("label", features.get("labels"))
-        return list(feature.names) if hasattr(feature, "names") else None
+        names = getattr(feature, "names", None)
+        return None if names is None else list(names)
 
     def __len__(self) -> int:
         return len(self.dataset)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import logging
 import os
@@ -177,7 +178,8 @@ class MLflowTracker:
             )
             if name is None:
                 return str(logged.model_uri)
-            version = mlflow.register_model(logged.model_uri, name)
+            with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):  # it chats
+                version = mlflow.register_model(logged.model_uri, name)
             self._client.set_model_version_tag(name, version.version, "task", task)
             if example is not None:
                 text = json.dumps(example.answer)[:5000]
@@ -189,15 +191,14 @@ class MLflowTracker:
 
     @contextlib.contextmanager
     def _as_active_run(self) -> Iterator[None]:
-        mlflow, before = self._mlflow, (self._mlflow.get_tracking_uri(), self._mlflow.get_registry_uri())
-        mlflow.set_tracking_uri(self.uri)
-        mlflow.set_registry_uri(self.uri)
-        try:
-            with mlflow.start_run(run_id=self.run_id, log_system_metrics=False):
-                yield
-        finally:
-            mlflow.set_tracking_uri(before[0])
-            mlflow.set_registry_uri(before[1])
+        mlflow, registry = self._mlflow, self._mlflow.get_registry_uri()
+        with _tracking_at(mlflow, self.uri):
+            mlflow.set_registry_uri(self.uri)
+            try:
+                with mlflow.start_run(run_id=self.run_id, log_system_metrics=False):
+                    yield
+            finally:
+                mlflow.set_registry_uri(registry)
 
     def close(self, *, failed: bool) -> None:
         """End the run."""
@@ -251,10 +252,22 @@ def _parse(uri: str) -> tuple[str, str | None, str | None]:
     return name, alias or None, version or None
 
 
-def _fetch(mlflow: Any, source: str, address: str, label: str) -> Path:
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(address)
+@contextlib.contextmanager
+def _tracking_at(mlflow: Any, uri: str) -> Iterator[None]:
+    """Use `uri` for a while. mlflow also writes it to the environment, where a later job would take it for the user's."""
+    variable = "MLFLOW_TRACKING_URI"
+    before, given = mlflow.get_tracking_uri(), os.environ.get(variable)
+    mlflow.set_tracking_uri(uri)
     try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before)
+        if given is None:
+            os.environ.pop(variable, None)
+
+
+def _fetch(mlflow: Any, source: str, address: str, label: str) -> Path:
+    with _tracking_at(mlflow, address):
         if source.startswith("models:/"):
             source = mlflow.models.Model.load(source).artifact_path or source
         if source.startswith(("file:", "/")):
@@ -270,8 +283,6 @@ def _fetch(mlflow: Any, source: str, address: str, label: str) -> Path:
             except OSError:  # another process was faster
                 shutil.rmtree(partial)
         return cache
-    finally:
-        mlflow.set_tracking_uri(before)
 
 
 class PipelineModel:

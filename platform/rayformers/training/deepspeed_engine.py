@@ -6,7 +6,9 @@ import argparse
 import logging
 import os
 import shutil
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +49,21 @@ class DeepSpeedEngine:
     def forward_backward(self, inputs: Mapping[str, Any], *, weight: float, last: bool) -> torch.Tensor:
         """Add the gradients of `weight` times the mean loss; exchange them when `last`."""
         self.engine.set_gradient_accumulation_boundary(last)
-        loss = loss_of(self.engine(**to_device(inputs, self.process.device)))
+        loss = loss_of(self.engine(**self._inputs(inputs)))
         # DeepSpeed averages over ranks; the weights already add up to 1 over ranks and micro batches.
         self.engine.backward(loss * (weight * self.process.world), scale_wrt_gas=False)
         return loss.detach().float() * weight
+
+    def _inputs(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """On the device, and floats in the weights' own format: DeepSpeed keeps 16-bit weights, not autocast."""
+        moved = to_device(inputs, self.process.device)
+        if self.settings.precision == "float32":
+            return moved
+        dtype = getattr(torch, self.settings.precision)
+        return {
+            name: value.to(dtype) if isinstance(value, torch.Tensor) and value.is_floating_point() else value
+            for name, value in moved.items()
+        }
 
     def step(self, learning_rate: float) -> float:
         """Clip, update the weights, clear the gradients. Returns the gradients' norm before clipping."""
@@ -62,14 +75,14 @@ class DeepSpeedEngine:
     def evaluate(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
         """The model's outputs without gradients."""
         with torch.no_grad():
-            outputs: Mapping[str, Any] = self.engine(**to_device(inputs, self.process.device))
+            outputs: Mapping[str, Any] = self.engine(**self._inputs(inputs))
         return outputs
 
     def weights(self) -> dict[str, torch.Tensor]:
         """All weights on rank 0 (on the CPU), {} on other ranks. Stage 3 gathers one parameter after the other."""
         if self.stage < 3:
             state = self.module.state_dict() if self.process.is_main else {}
-            return {name: value.detach().cpu() for name, value in state.items()}
+            return {name: value.detach().float().cpu() for name, value in state.items()}
         gathered: dict[str, torch.Tensor] = {}
         for name, parameter in self.module.named_parameters(remove_duplicate=False):
             with self._deepspeed.zero.GatheredParameters(parameter):
@@ -156,13 +169,27 @@ def to_universal(source: Path, target: Path, *, stage: int) -> None:
     )
 
 
+@contextmanager
+def _without_mlflow() -> Iterator[None]:
+    """DeepSpeed's autotuner imports mlflow where it finds it: three quarters of the time to start a worker."""
+    if "mlflow" in sys.modules:
+        yield
+        return
+    sys.modules["mlflow"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules["mlflow"]
+
+
 def _import(device: str) -> Any:
     """deepspeed, set up for the device and quiet."""
     os.environ.setdefault("DS_ACCELERATOR", device)
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
     try:
-        import deepspeed
-        import deepspeed.ops
+        with _without_mlflow():
+            import deepspeed
+            import deepspeed.ops
     except ImportError as error:
         raise DependencyError("scale.zero_stage needs DeepSpeed: pip install 'rayformers[train]'.") from error
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)

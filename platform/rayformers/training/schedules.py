@@ -48,7 +48,7 @@ def cosine_with_min_lr(progress: float, after: int, *, num_cycles: float = 0.5, 
 
 def polynomial(progress: float, after: int, *, power: float = 1.0, lr_end_rate: float = 0.0) -> float:
     """(1 - progress)^power, down to `lr_end_rate` of the peak."""
-    return lr_end_rate + (1.0 - lr_end_rate) * (1.0 - progress) ** power
+    return lr_end_rate + (1.0 - lr_end_rate) * math.pow(1.0 - progress, power)
 
 
 def inverse_sqrt(progress: float, after: int, *, timescale: int = 10_000) -> float:

@@ -45,11 +45,12 @@ class TorchEngine:
     def forward_backward(self, inputs: Mapping[str, Any], *, weight: float, last: bool) -> torch.Tensor:
         """Add the gradients of `weight` times the mean loss; exchange them when `last`."""
         quiet = isinstance(self.runner, DistributedDataParallel) and not last
-        with self.runner.no_sync() if quiet else nullcontext():
+        synchronisation: Any = self.runner.no_sync() if quiet else nullcontext()  # type: ignore[operator]
+        with synchronisation:
             with self._autocast():
                 loss = loss_of(self.runner(**to_device(inputs, self.process.device)))
             # DistributedDataParallel averages over ranks; the weights already add up to 1 over them.
-            self.scaler.scale(loss * (weight * self.process.world)).backward()
+            self.scaler.scale(loss * (weight * self.process.world)).backward()  # type: ignore[no-untyped-call]
         return loss.detach().float() * weight
 
     def step(self, learning_rate: float) -> float:
