@@ -254,7 +254,7 @@ def _parse(uri: str) -> tuple[str, str | None, str | None]:
 
 @contextlib.contextmanager
 def _tracking_at(mlflow: Any, uri: str) -> Iterator[None]:
-    """Use `uri` for a while. mlflow also writes it to the environment, where a later job would take it for the user's."""
+    """Use `uri` for a while. mlflow writes it to the environment too, where a later job would take it for the user's."""
     variable = "MLFLOW_TRACKING_URI"
     before, given = mlflow.get_tracking_uri(), os.environ.get(variable)
     mlflow.set_tracking_uri(uri)

@@ -8,7 +8,7 @@ import pytest
 
 from rayformers.cluster import plan
 from rayformers.cluster.plan import training_state
-from rayformers.errors import ConfigError, UnknownNameError
+from rayformers.errors import ConfigError, NotFoundError, RayformersError, UnknownNameError
 from rayformers.training.job import load_job
 
 ROOT = Path(__file__).parents[3]
@@ -64,8 +64,8 @@ def test_parameters_are_those_of_the_real_model() -> None:
     ("override", "error", "message"),
     [
         ("model.architecture=vitt", UnknownNameError, "Did you mean 'vit'"),
-        ("model.config.hidden_size=97", ConfigError, "97"),
-        ("data.source=sklearn://digit", Exception, "Did you mean 'digits'"),
+        ("model.config.hidden_size=97", RayformersError, "97"),
+        ("data.source=sklearn://digit", NotFoundError, "Did you mean 'digits'"),
         ("data.validation=1.5", ConfigError, r"data\.validation is 1\.5"),
     ],
 )
