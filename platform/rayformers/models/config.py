@@ -69,6 +69,8 @@ class PretrainedConfig:
         if "dtype" in values:
             values["torch_dtype"] = values.pop("dtype")
         num_labels = values.pop("num_labels", None)
+        if values.get("id2label") and not values.get("label2id"):
+            values["label2id"] = {label: int(number) for number, label in values["id2label"].items()}
         implementation = values.pop("attn_implementation", None)
         for entry in fields(self):
             given = values.pop(entry.name, MISSING)
