@@ -82,15 +82,18 @@ def sdpa(
     dropout: float = 0.0,
     softcap: float | None = None,
 ) -> tuple[Tensor, Tensor | None]:
-    """torch's fused attention. Score capping, which it cannot do, goes to `eager`."""
-    if softcap is not None:
-        return eager(q, k, v, mask=mask, bias=bias, scale=scale, causal=causal, dropout=dropout, softcap=softcap)
+    """torch's fused attention. It cannot cap scores and leaves them as they are, as the reference does; `eager` caps."""
     causal = causal and mask is None and q.shape[-2] > 1
     if causal and (bias is not None or q.shape[-2] != k.shape[-2]):
         mask, causal = causal_mask(q.shape[-2], k.shape[-2], q.device), False
     if bias is not None:
         bias = bias.to(q.dtype)
         mask = bias if mask is None else bias.masked_fill(~mask, torch.finfo(q.dtype).min)
+    if q.shape[-2] == 1 and q.shape[1] != k.shape[1] and (mask is None or mask.shape[1] == 1):
+        # one token against a cache: the heads of a group become its queries, and the cache is not copied
+        grouped = q.unflatten(1, (k.shape[1], -1)).flatten(2, 3)
+        out = F.scaled_dot_product_attention(grouped, k, v, attn_mask=mask, dropout_p=dropout, scale=scale)
+        return out.flatten(1, 2)[:, :, None], None
     k, v = _expand_groups(q, k), _expand_groups(q, v)
     out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout, is_causal=causal, scale=scale)
     return out, None
@@ -207,7 +210,7 @@ class Attention(nn.Module):
         out, weights = kernel(
             q, k, v,
             mask=mask if mask is None else mask[..., -k.shape[-2] :],
-            bias=None if self.bias_kind is None else context.biases[self.bias_kind],
+            bias=self.position_bias(q, k, context),
             scale=self.scale,
             causal=context.causal and not self.cross,
             dropout=self.dropout if self.training else 0.0,
@@ -216,6 +219,10 @@ class Attention(nn.Module):
         if context.record_attentions and weights is not None:
             (context.cross_attentions if self.cross else context.attentions).append(weights)
         return self.o_proj(out.transpose(1, 2).flatten(2))
+
+    def position_bias(self, q: Tensor, k: Tensor, context: Context) -> Tensor | None:
+        """What is added to the scores, broadcastable to [B, H, Q, K]; None for nothing."""
+        return None if self.bias_kind is None else context.biases[self.bias_kind]
 
     def _heads(self, x: Tensor, norm: nn.Module | None = None) -> Tensor:
         """[B, T, H*E] -> [B, H, T, E], normalised."""
