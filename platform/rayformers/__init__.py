@@ -8,11 +8,13 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from .generation import NAMES as _GENERATION
 from .models.catalog import AUTO_CLASSES, class_names
 
 __version__ = "0.1.0"
 
 _NAMES: dict[str, tuple[str, ...]] = {
+    **_GENERATION,
     "errors": ("PipelineException", "RayformersError"),
     "models.auto": ("AutoConfig", *AUTO_CLASSES),
     "models.base": ("PreTrainedModel",),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -26,6 +27,10 @@ from .registry import Architecture, HeadSpec, architecture
 METHODS: Registry[Callable[..., Any]] = Registry("model method")
 """Methods of models that higher layers provide, by "module:function" target."""
 METHODS.add("generate", target="rayformers.generation.generate:generate")
+METHODS.add("generate_batch", target="rayformers.generation.continuous:generate_batch")
+METHODS.add("compute_transition_scores", target="rayformers.generation.scores:compute_transition_scores")
+METHODS.add("own_generation_config", target="rayformers.generation.generate:own_config")
+METHODS.add("load_generation_config", target="rayformers.generation.generate:load_own_config")
 
 
 class PreTrainedModel(EmbeddingMethods, nn.Module):
@@ -182,7 +187,7 @@ class PreTrainedModel(EmbeddingMethods, nn.Module):
         others = (f"{spec.hub_prefix}." for spec in parts.heads.values() if spec.hub_prefix is not None)
         spellings = (own, prefixed, "", *others)
         backbone = under(tuple(dict.fromkeys(spellings)), "backbone.", parts.rules(config))
-        return WeightMap(*(() if head is None else head.weights), *backbone)
+        return WeightMap(*(() if head is None else head.rules(config)), *backbone)
 
     def hub_state_dict(self, state_dict: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
         """The weights under the Hub's names, tied ones once.
@@ -229,7 +234,7 @@ class PreTrainedModel(EmbeddingMethods, nn.Module):
         self.config.save_pretrained(folder)
         generation_config = getattr(self, "generation_config", None)
         if generation_config is not None:
-            generation_config.save_pretrained(folder)
+            generation_config.to_json_file(folder / "generation_config.json")
         if push_to_hub:
             self.push_to_hub(options.pop("repo_id", folder.name), **options)
 
@@ -312,6 +317,10 @@ class PreTrainedModel(EmbeddingMethods, nn.Module):
     def __getattr__(self, name: str) -> Any:
         if name == self.base_model_prefix and name != "backbone":  # model.bert, model.vit: the guides' name
             return self.backbone
+        if name in METHODS:
+            return partial(METHODS.get(name), self)
+        if name == "generation_config" and self.can_generate():
+            return METHODS.get("own_generation_config")(self)
         return super().__getattr__(name)
 
     def set_attn_implementation(self, name: str) -> None:

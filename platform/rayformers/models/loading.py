@@ -112,7 +112,7 @@ def fill(
     """
     info = LoadingInfo()
     rules = model.weight_map(model.config)
-    known = _other_heads(type(model))
+    known = _other_heads(model)
     targets = dict(model.named_parameters(remove_duplicate=False)) | _persistent_buffers(model)
     filled: set[str] = set()
     fresh_shapes: set[str] = set()
@@ -162,9 +162,9 @@ def _known(
         )
 
 
-def _other_heads(cls: type[PreTrainedModel]) -> WeightMap:
-    heads = cls.architecture().heads.values()
-    return WeightMap(*(rule for head in heads for rule in head.weights if not isinstance(rule, Drop)))
+def _other_heads(model: PreTrainedModel) -> WeightMap:
+    heads = model.architecture().heads.values()
+    return WeightMap(*(rule for head in heads for rule in head.rules(model.config) if not isinstance(rule, Drop)))
 
 
 def _persistent_buffers(model: nn.Module) -> dict[str, Tensor]:
@@ -242,9 +242,12 @@ def _copy_missing(model: PreTrainedModel, filled: set[str]) -> None:
         if name not in tied and name not in filled and source in filled:
             _assign(model, name, model.get_parameter(source).data.clone())
             filled.add(name)
-        elif name in tied and {name, source} <= filled:
-            if not torch.equal(model.get_parameter(name), model.get_parameter(source)):
-                model.config.tie_word_embeddings = False
+        elif name in tied and {name, source} <= filled and not _equal(model, name, source):
+            model.config.tie_word_embeddings = False
+
+
+def _equal(model: nn.Module, name: str, other: str) -> bool:
+    return torch.equal(model.get_parameter(name), model.get_parameter(other))
 
 
 def _initialise(model: PreTrainedModel, missing: list[str], dtype: torch.dtype | None) -> None:
@@ -274,7 +277,11 @@ def _report(model: nn.Module, reference: str, info: LoadingInfo) -> None:
 
 
 def _load_extras(model: PreTrainedModel, folder: Any) -> None:
-    """Hooks of heads that read more files beside the weights (generation_config.json)."""
+    """Read what lies beside the weights: generation_config.json, and what the head's own hook reads."""
+    if model.can_generate():
+        from .base import METHODS
+
+        METHODS.get("load_generation_config")(model, folder)
     load = getattr(model.head, "load_extras", None)
     if load is not None:
         load(model, folder)
