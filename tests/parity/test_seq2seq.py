@@ -20,6 +20,7 @@ from tests.parity.harness import (
     pytest_generate_tests,
 )
 
+from rayformers.errors import InputError
 from rayformers.models.registry import model_class
 
 __all__ = ["TestParity", "pytest_generate_tests"]
@@ -48,6 +49,14 @@ T5_HEADS = {
     "ForSequenceClassification": with_ends,
     "ForQuestionAnswering": source_only,
 }
+BART_SIZES = {
+    "vocab_size": 71, "d_model": 24, "encoder_layers": 2, "decoder_layers": 3, "encoder_attention_heads": 3,
+    "decoder_attention_heads": 4, "encoder_ffn_dim": 40, "decoder_ffn_dim": 44, "max_position_embeddings": 30,
+    "init_std": 0.2,
+}  # fmt: skip
+DECODER_SIZES = {**BART_SIZES, "encoder_layers": 3}  # the reference's decoder alone makes its cache for as many layers
+BART_CLASSES = ("Model", "ForConditionalGeneration", "ForSequenceClassification", "ForQuestionAnswering")
+BART_HEADS = {"ForSequenceClassification": with_ends, "ForQuestionAnswering": source_only}
 # Version 5 of the reference ties a fresh model's head whatever the configuration says; the tests below untie it.
 TIED_IN_VERSION_5 = ("gradient", "save_for_reference")
 CASES = (
@@ -66,7 +75,15 @@ CASES = (
         model_type="umt5", kind="seq2seq", head_inputs=T5_HEADS,
         config={**T5_SIZES, "feed_forward_proj": "gated-silu", "tie_word_embeddings": True},
     ),
+    Case(model_type="bart", kind="seq2seq", config=BART_SIZES, head_inputs=BART_HEADS, heads=BART_CLASSES),
+    Case(
+        model_type="bart", kind="seq2seq", name="bart-scaled", heads=("Model", "ForConditionalGeneration"),
+        config={**BART_SIZES, "scale_embedding": True, "activation_function": "relu"},
+    ),
+    Case(model_type="bart", kind="decoder", name="bart-decoder", config=DECODER_SIZES, heads=("ForCausalLM",)),
 )  # fmt: skip
+
+FIRST = [case for case in CASES if not case.name]
 
 
 @pytest.mark.parametrize("case", [CASES[1], CASES[2]], ids=("t5-v1.1", "mt5"))
@@ -101,7 +118,7 @@ def test_float16_keeps_wide_projections_in_float32(tmp_path: Path) -> None:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("case", CASES[:1], ids=lambda case: case.model_type)
+@pytest.mark.parametrize("case", FIRST, ids=lambda case: case.model_type)
 def test_encoder_outputs_in_place_of_the_source(case: Case) -> None:
     both = pair(case, "ForConditionalGeneration")
     mask, ids = both.inputs["attention_mask"], both.inputs["decoder_input_ids"]
@@ -114,3 +131,38 @@ def test_encoder_outputs_in_place_of_the_source(case: Case) -> None:
         input_ids=ids, encoder_hidden_states=encoded.last_hidden_state, encoder_attention_mask=mask
     )
     assert torch.equal(both.ours.head(decoded, {}).logits, expected)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    "case", [case for case in FIRST if "bart" in case.model_type], ids=lambda case: case.model_type
+)
+def test_the_decoder_reads_the_shifted_source(case: Case) -> None:
+    both = pair(case, "Model")
+    inputs = {name: both.inputs[name] for name in ("input_ids", "attention_mask")}
+    assert_equal_outputs(both.ours(**inputs), both.reference(**inputs), case)
+
+
+@pytest.mark.parametrize("case", FIRST, ids=lambda case: case.model_type)
+def test_labels_make_the_decoders_inputs(case: Case) -> None:
+    suffix = "MTModel" if case.model_type == "marian" else "ForConditionalGeneration"
+    both = pair(case, suffix)
+    labels = both.labels["labels"].clone()
+    labels[1, -3:] = -100
+    inputs = {**{name: both.inputs[name] for name in ("input_ids", "attention_mask")}, "labels": labels}
+    shifted = both.ours.prepare_decoder_input_ids_from_labels(labels)
+    if case.model_type not in ("blenderbot", "blenderbot-small", "m2m_100"):
+        assert torch.equal(shifted, both.reference.prepare_decoder_input_ids_from_labels(labels))
+    assert_equal_outputs(both.ours(**inputs), both.reference(**inputs), case)
+
+
+def test_a_decoder_without_inputs_is_refused() -> None:
+    both = pair(FIRST[0], "Model")
+    with pytest.raises(InputError, match="decoder_input_ids"):
+        both.ours(input_ids=both.inputs["input_ids"])
+
+
+def test_a_text_without_its_end_is_refused() -> None:
+    both = pair(FIRST[0], "ForSequenceClassification")
+    with pytest.raises(InputError, match="end-of-text"):
+        both.ours(input_ids=torch.full((2, 5), 7))

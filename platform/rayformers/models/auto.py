@@ -77,6 +77,9 @@ class AutoModelBase:
         for suffix in sorted(cls.suffixes, key=lambda s: not any(name.endswith(s) for name in named)):
             if suffix == "Model" or suffix in heads:
                 return model_class(model_type, suffix)
+        for suffix, head in heads.items():
+            if cls.__name__ in head.also:
+                return model_class(model_type, suffix)
         raise UnknownNameError(
             f"{cls.__name__} does not cover {model_type!r}, which has the heads {', '.join(heads) or 'none'}."
         )

@@ -36,6 +36,7 @@ _MLM, _HEADS = "ForMaskedLM", (_SEQUENCE, "ForMultipleChoice", _TOKEN, _SPAN)
 
 CATALOG: dict[str, Row] = {
     "albert": _row("text.albert", "Albert", "ForPreTraining", _MLM, *_HEADS),
+    "bart": _row("text.bart", "Bart", _SEQ2SEQ, _LM, _SEQUENCE, _SPAN),
     "bert": _row("text.bert", "Bert", "ForPreTraining", _MLM, "LMHeadModel", "ForNextSentencePrediction", *_HEADS),
     "camembert": _row("text.roberta", "Camembert", _MLM, "ForCausalLM", *_HEADS),
     "distilbert": _row("text.distilbert", "DistilBert", _MLM, *_HEADS),

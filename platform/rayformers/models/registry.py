@@ -25,26 +25,32 @@ class HeadSpec:
 
     Args:
         build: (config, backbone) -> head module.
-        weights: name rules of the head, our side below "head.".
+        weights: name rules of the head, our side below "head."; or config -> rules.
         pooler: whether the backbone's pooler is built for it.
         options: further keyword arguments for the backbone.
         tied: pairs of our names (alias, source) that share one parameter where config.tie_word_embeddings.
         always_tied: whether they are shared whatever the configuration says.
         hub_prefix: what files of this head put before the backbone's names where it is not the architecture's prefix.
+        also: Auto classes that this head stands for beside those of its suffix.
         ignored: patterns of backbone names that files may carry and this head does not use (a full model's decoder).
         copied: pairs of our names (name, source): where files lack the name and it is not tied, it starts as a copy;
             where they carry both with different values, these are not tied.
     """
 
     build: Callable[[Any, nn.Module], Head]
-    weights: tuple[Rule, ...] = ()
+    weights: tuple[Rule, ...] | Callable[[Any], tuple[Rule, ...]] = ()
     pooler: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     tied: tuple[tuple[str, str], ...] = ()
     always_tied: bool = False
     hub_prefix: str | None = None
+    also: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     copied: tuple[tuple[str, str], ...] = ()
+
+    def rules(self, config: Any) -> tuple[Rule, ...]:
+        """The name rules for a configuration."""
+        return self.weights(config) if callable(self.weights) else self.weights
 
 
 @dataclass(frozen=True, kw_only=True)
