@@ -79,7 +79,9 @@ def test_an_empty_folder_says_what_was_looked_for(tmp_path: Path) -> None:
         list(stream.read(tmp_path))
 
 
-@pytest.mark.parametrize(("text", "size_bytes"), [("5GB", 5 * 10**9), ("200MiB", 200 * 2**20), ("1.5 kb", 1500), (7, 7)])
+@pytest.mark.parametrize(
+    ("text", "size_bytes"), [("5GB", 5 * 10**9), ("200MiB", 200 * 2**20), ("1.5 kb", 1500), (7, 7)]
+)
 def test_sizes(text: str | int, size_bytes: int) -> None:
     assert stream.parse_size(text) == size_bytes
 
