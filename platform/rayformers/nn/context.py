@@ -28,6 +28,8 @@ class Context:
     """Cosines and sines by kind, each [B or 1, T, E]."""
     cache: Any = None
     """Key-value cache with update(key, value, layer) -> (key, value), or None."""
+    shared: dict[str, Tensor] = field(default_factory=dict)
+    """What the layers of one architecture share beyond these (DeBERTa's positions)."""
     memory: Tensor | None = None
     """Encoder states [B, K, D] for cross attention."""
     memory_mask: Tensor | None = None
@@ -41,8 +43,8 @@ class Context:
     def fork(self, **changes: Any) -> Context:
         """A context for another stack of the same model: same kernel and recording flags, nothing recorded yet."""
         fresh: dict[str, Any] = {
-            "masks": {}, "causal": False, "biases": {}, "rotary": {}, "cache": None, "memory": None,
-            "memory_mask": None, "attentions": [], "cross_attentions": [], "states": [],
+            "masks": {}, "causal": False, "biases": {}, "rotary": {}, "cache": None, "shared": {},
+            "memory": None, "memory_mask": None, "attentions": [], "cross_attentions": [], "states": [],
         }  # fmt: skip
         return replace(self, **(fresh | changes))
 

@@ -34,21 +34,23 @@ class TextEmbedding(nn.Module):
         segments: whether there are embeddings of token types.
         dropout: default config.hidden_dropout_prob.
         norm_eps: default config.layer_norm_eps.
+        padding: token id of padding; default config.pad_token_id.
     """
 
     def __init__(
         self, config: Any, *, dim: int | None = None, segments: bool = True, dropout: float | None = None,
-        norm_eps: float | None = None,
+        norm_eps: float | None = None, padding: int | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         dim = dim or config.hidden_size
-        self.token = nn.Embedding(config.vocab_size, dim, config.pad_token_id)
-        self.position = nn.Embedding(config.max_position_embeddings, dim, self.position_padding(config))
+        padding = config.pad_token_id if padding is None else padding
+        self.token = nn.Embedding(config.vocab_size, dim, padding)
+        self.position = nn.Embedding(config.max_position_embeddings, dim, self.position_padding(padding))
         self.segment = nn.Embedding(config.type_vocab_size, dim) if segments else None
         self.norm = nn.LayerNorm(dim, config.layer_norm_eps if norm_eps is None else norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob if dropout is None else dropout)
 
-    def position_padding(self, config: Any) -> int | None:
+    def position_padding(self, padding: int | None) -> int | None:
         """The position of padding, whose embedding is not trained."""
         return None
 
@@ -84,8 +86,8 @@ class Pooler(nn.Module):
 class PaddedPositions(TextEmbedding):
     """Positions that count text only and begin after the padding's own (RoBERTa)."""
 
-    def position_padding(self, config: Any) -> int | None:
-        return int(config.pad_token_id)
+    def position_padding(self, padding: int | None) -> int | None:
+        return padding
 
     def positions(self, input_ids: Tensor | None, x: Tensor, seen: int) -> Tensor:
         padding = self.position.padding_idx

@@ -23,6 +23,8 @@ from .encoder import EMBEDDINGS, FIRST_TOKEN_RULES, TIED, Encoder, PaddedPositio
 from .roberta import LM_HEAD, masked
 
 MAX_DISTANCE = 128
+PADDING = 1
+"""Positions count from here whatever the configuration calls padding."""
 
 
 @dataclass(kw_only=True, init=False, repr=False)
@@ -65,7 +67,7 @@ class MPNet(Encoder):
 
     def __init__(self, config: MPNetConfig, *, pooler: bool = True) -> None:
         stack = Stack(layer(config, number, bias_kind="relative") for number in range(config.num_hidden_layers))
-        super().__init__(config, pooler=pooler, embed=partial(PaddedPositions, segments=False), stack=stack)
+        super().__init__(config, pooler=pooler, embed=partial(PaddedPositions, segments=False, padding=PADDING), stack=stack)
         self.relative = nn.Embedding(config.relative_attention_num_buckets, config.num_attention_heads)
 
     def forward(  # type: ignore[override]
