@@ -254,16 +254,13 @@ def _parse(uri: str) -> tuple[str, str | None, str | None]:
 
 @contextlib.contextmanager
 def _tracking_at(mlflow: Any, uri: str) -> Iterator[None]:
-    """Use `uri` for a while. mlflow writes it to the environment too, where a later job would take it for the user's."""
-    variable = "MLFLOW_TRACKING_URI"
-    before, given = mlflow.get_tracking_uri(), os.environ.get(variable)
+    """Use `uri` for a while. mlflow writes it to the environment too, where a later job would take it as given."""
+    given = os.environ.get("MLFLOW_TRACKING_URI")
     mlflow.set_tracking_uri(uri)
     try:
         yield
     finally:
-        mlflow.set_tracking_uri(before)
-        if given is None:
-            os.environ.pop(variable, None)
+        mlflow.set_tracking_uri(given)
 
 
 def _fetch(mlflow: Any, source: str, address: str, label: str) -> Path:
