@@ -117,6 +117,10 @@ def resolve_options(
         # Giving only a length has always meant truncation to that length.
         tokenizer.log_once("max_length without truncation: truncating (longest_first). Pass truncation=True.", verbose)
         truncation = TruncationStrategy.LONGEST_FIRST
+    if padding is True and max_length is not None and truncation in (None, False, "do_not_truncate"):
+        tokenizer.log_once(
+            "max_length is ignored: padding=True pads to the longest. Pass padding='max_length'.", verbose
+        )
     pad, cut = parse_padding(padding), parse_truncation(truncation)
     if max_length is None:
         limited = tokenizer.model_max_length <= LARGEST_LENGTH_TOKENS

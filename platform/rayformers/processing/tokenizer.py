@@ -286,7 +286,11 @@ class PreTrainedTokenizerFast(PreTrainedTokenizerBase):
                 )
             except (TypeError, UnicodeError, ValueError) as error:
                 raise explain(inputs, options, error) from error
-            except Exception as error:  # the library raises bare Exception, e.g. where nothing is left to truncate
+            except BaseException as error:
+                # The library raises bare Exception where nothing is left to truncate, and panics (no Exception at all)
+                # where a stride is too great for the shorter text of a pair.
+                if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                    raise
                 raise InputError(f"These texts cannot be tokenized with these options: {error}") from error
 
     def _check_room(self, inputs: list[Any], options: EncodeOptions) -> None:

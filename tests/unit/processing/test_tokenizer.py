@@ -9,14 +9,14 @@ import sys
 import numpy as np
 import pytest
 import torch
+from tests.unit.processing.tokenizer_samples import byte_level, word_piece
+from tokenizers import AddedToken
+
 from rayformers.errors import InputError, InputTypeError
 from rayformers.processing.batch_encoding import BatchEncoding, CharSpan, TokenSpan
 from rayformers.processing.tokenizer import PreTrainedTokenizerFast
 from rayformers.processing.tokenizer_models.byte_level import GPT2Tokenizer, RobertaTokenizer
 from rayformers.processing.tokenizer_models.word_piece import BertTokenizer
-from tokenizers import AddedToken
-
-from tests.unit.processing.tokenizer_samples import byte_level, word_piece
 
 
 @pytest.fixture

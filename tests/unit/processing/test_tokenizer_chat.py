@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import pytest
+from tests.unit.processing.tokenizer_samples import byte_level
+
 from rayformers.errors import InputError, InputTypeError
 from rayformers.processing.chat_template import render_chats
 from rayformers.processing.tokenizer_models.byte_level import GPT2Tokenizer
 from rayformers.processing.tool_schema import get_json_schema
-
-from tests.unit.processing.tokenizer_samples import byte_level
 
 CHATML = (
     "{% for message in messages %}<|{{ message.role }}|>"
@@ -79,8 +79,8 @@ def test_several_templates(tokenizer):
 
 def test_what_templates_can_use(tokenizer):
     template = (
-        "{{ bos_token }}{% for m in messages %}{% if loop.index > 1 %}{% break %}{% endif %}{{ m | tojson }}{% endfor %}"
-        "{{ extra }}{{ strftime_now('%Y') | length }}"
+        "{{ bos_token }}{% for m in messages %}{% if loop.index > 1 %}{% break %}{% endif %}{{ m | tojson }}"
+        "{% endfor %}{{ extra }}{{ strftime_now('%Y') | length }}"
     )
     text = tokenizer.apply_chat_template(CHAT[2:], chat_template=template, tokenize=False, extra="!")
     assert text == '<|endoftext|>{"role": "user", "content": "And Größe?"}!4'

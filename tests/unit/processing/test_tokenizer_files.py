@@ -6,14 +6,6 @@ import json
 
 import pytest
 import sentencepiece
-from rayformers.errors import CheckpointError, InputError, InputTypeError, NotFoundError, UnknownNameError
-from rayformers.processing.convert.sentence_piece_text import SentencePieces
-from rayformers.processing.tokenizer import PreTrainedTokenizerFast
-from rayformers.processing.tokenizer_auto import MODEL_TYPES, TOKENIZERS, AutoTokenizer
-from rayformers.processing.tokenizer_models.byte_level import GPT2Tokenizer
-from rayformers.processing.tokenizer_models.sentence_piece import LlamaTokenizer, T5Tokenizer, XLMRobertaTokenizer
-from rayformers.processing.tokenizer_models.word_piece import BertTokenizer
-
 from tests.unit.processing.tokenizer_samples import (
     TEXTS,
     bert_folder,
@@ -24,6 +16,14 @@ from tests.unit.processing.tokenizer_samples import (
     sentencepiece_folder,
     word_piece,
 )
+
+from rayformers.errors import CheckpointError, InputError, InputTypeError, NotFoundError, UnknownNameError
+from rayformers.processing.convert.sentence_piece_text import SentencePieces
+from rayformers.processing.tokenizer import PreTrainedTokenizerFast
+from rayformers.processing.tokenizer_auto import MODEL_TYPES, TOKENIZERS, AutoTokenizer
+from rayformers.processing.tokenizer_models.byte_level import GPT2Tokenizer
+from rayformers.processing.tokenizer_models.sentence_piece import LlamaTokenizer, T5Tokenizer, XLMRobertaTokenizer
+from rayformers.processing.tokenizer_models.word_piece import BertTokenizer
 
 
 def same(first, second):

@@ -74,7 +74,7 @@ def _date(text: str) -> Value | None:
         if not regex.match(text):
             continue
         try:
-            # A day without a year is read in a leap-free default year, as pretraining did.
+            # A day without a year is read in 1900, as in pretraining.
             date = datetime.datetime.strptime(text, pattern).date()
         except ValueError:
             continue
