@@ -129,7 +129,7 @@ class Pipeline:
         """
         if args:
             raise InputTypeError(f"{type(self).__name__} takes one positional argument; pass the others by name.")
-        merged = self._merged(parameters)
+        merged = self.call_parameters(parameters)
         rows = check_batch_size(self._batch_size if batch_size is None else batch_size)
         self.call_count += 1
         if isinstance(inputs, (list, tuple)) and self._is_many(inputs, merged[0]):
@@ -147,11 +147,11 @@ class Pipeline:
     def run_single(self, inputs: Any, pre: dict[str, Any], fwd: dict[str, Any], post: dict[str, Any]) -> Any:
         """The answer for one input."""
         outputs = [self.forward(chunk, **fwd) for chunk in self._chunks(inputs, pre)]
-        return self._finish(outputs, post)
+        return self.finish(outputs, post)
 
     def run_batch(self, inputs: Sequence[Any], **parameters: Any) -> list[Any]:
         """Answers for several inputs, computed in as few padded forward passes as their shapes allow."""
-        return self._group(list(inputs), max(1, len(inputs)), *self._merged(parameters))
+        return self._group(list(inputs), max(1, len(inputs)), *self.call_parameters(parameters))
 
     def forward(self, model_inputs: Any, **parameters: Any) -> Any:
         """Move inputs to the model's device and dtype, run without gradients, and bring outputs back to the CPU."""
@@ -184,7 +184,7 @@ class Pipeline:
         answers: list[list[Any]] = [[] for _ in items]
         for unit, output in zip(units, outputs, strict=True):
             answers[unit.item].append(output)
-        return [self._finish(mine, post) for mine in answers]
+        return [self.finish(mine, post) for mine in answers]
 
     def preprocess_many(self, items: list[Any], **parameters: Any) -> list[list[Any]]:
         """The units of each item; tasks that can preprocess several at once (tokenizers) override it."""
@@ -195,12 +195,13 @@ class Pipeline:
         numbers = {id(unit): number for number, unit in enumerate(units)}
         outputs: list[Any] = [None] * len(units)
         for batch in batching.cut(units, batch_size, budget):
-            results = batching.run_halving(lambda part: self._run(part, fwd), batch)
+            results = batching.run_halving(lambda part: self.run_together(part, fwd), batch)
             for unit, output in zip(batch, results, strict=True):
                 outputs[numbers[id(unit)]] = output
         return outputs
 
-    def _run(self, batch: list[Unit], fwd: dict[str, Any]) -> list[Any]:
+    def run_together(self, batch: list[Unit], fwd: dict[str, Any]) -> list[Any]:
+        """Outputs of units that fit into one forward pass."""
         if len(batch) == 1:
             return [self.forward(batch[0].inputs, **fwd)]
         inputs = [unit.inputs for unit in batch]
@@ -253,7 +254,8 @@ class Pipeline:
     def _chunks(self, item: Any, pre: dict[str, Any]) -> Iterable[Any]:
         return [self.preprocess(item, **pre)]
 
-    def _finish(self, outputs: list[Any], post: dict[str, Any]) -> Any:
+    def finish(self, outputs: list[Any], post: dict[str, Any]) -> Any:
+        """The answer of one input from the outputs of its units."""
         return self.postprocess(outputs[0], **post)
 
     def _parameters(self, parameters: dict[str, Any]) -> Parameters:
@@ -266,7 +268,8 @@ class Pipeline:
                     )
         return self._sanitize_parameters(**parameters)
 
-    def _merged(self, parameters: dict[str, Any]) -> Parameters:
+    def call_parameters(self, parameters: dict[str, Any]) -> Parameters:
+        """The parameters of a call over the constructor's, parted into preprocess, forward and postprocess."""
         given = self._parameters(parameters)
         pre, fwd, post = ({**default, **call} for default, call in zip(self._defaults, given, strict=True))
         return pre, fwd, post
@@ -306,7 +309,7 @@ class Pipeline:
 
     def iterate(self, inputs: Iterable[Any], **parameters: Any) -> Iterator[Any]:
         """Answers one after the other, without batching."""
-        return self._stream(inputs, None, self._merged(parameters))
+        return self._stream(inputs, None, self.call_parameters(parameters))
 
     def save_pretrained(self, folder: str | os.PathLike[str], **options: Any) -> None:
         """Save the model and everything beside it into a folder."""
@@ -322,7 +325,7 @@ class ChunkPipeline(Pipeline):
     def _chunks(self, item: Any, pre: dict[str, Any]) -> Iterable[Any]:
         return self.preprocess(item, **pre)
 
-    def _finish(self, outputs: list[Any], post: dict[str, Any]) -> Any:
+    def finish(self, outputs: list[Any], post: dict[str, Any]) -> Any:
         return self.postprocess(outputs, **post)
 
 

@@ -113,7 +113,7 @@ class ServedModel:
 
     async def _answer(self, item: bytes, parameters: dict[str, Any]) -> Any:
         loop = asyncio.get_running_loop()
-        preprocess, forward, postprocess = self.pipe._merged(parameters)
+        preprocess, forward, postprocess = self.pipe.call_parameters(parameters)
         with self._batcher.announce(), self._metrics.phase("preprocess"):
             units = await loop.run_in_executor(self._threads, self._prepare, item, preprocess)
         group = tuple(sorted((name, repr(value)) for name, value in forward.items()))
@@ -121,7 +121,7 @@ class ServedModel:
             *(self._batcher.submit(Work(unit, forward), cost=unit.cost, group=(group, unit.key)) for unit in units)
         )
         with self._metrics.phase("postprocess"):
-            return await loop.run_in_executor(self._threads, self.pipe._finish, outputs, postprocess)
+            return await loop.run_in_executor(self._threads, self.pipe.finish, outputs, postprocess)
 
     def _prepare(self, item: bytes, parameters: Mapping[str, Any]) -> list[Any]:
         """The input's units, each the work of one row of a forward pass."""
@@ -145,7 +145,7 @@ class ServedModel:
 
     def _compute(self, work: list[Work]) -> list[Any]:
         """One forward pass for units that can share a batch and have the same forward parameters."""
-        outputs: list[Any] = self.pipe._run([one.unit for one in work], work[0].forward)
+        outputs: list[Any] = self.pipe.run_together([one.unit for one in work], work[0].forward)
         return outputs
 
     def info(self) -> dict[str, Any]:

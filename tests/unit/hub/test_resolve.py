@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import rayformers
 import torch
+from tests.unit.hub.hub_server import Hub, serve
+
+import rayformers
 from rayformers.errors import NotFoundError
 from rayformers.hub import resolve
-
-from tests.unit.hub.hub_server import Hub, serve
 
 LOAD = """
 import sys, rayformers

@@ -6,8 +6,9 @@ import pickle
 from pathlib import Path
 
 import pytest
-import rayformers
 import torch
+
+import rayformers
 from rayformers.errors import ConfigError
 from rayformers.models.outputs import BaseModelOutput, ImageClassifierOutput
 

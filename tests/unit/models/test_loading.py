@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import rayformers
 import torch
+from safetensors.torch import load_file, save_file
+
+import rayformers
 from rayformers.errors import CheckpointError, ConfigError, InputError, NotFoundError, UnknownNameError
 from rayformers.weights import stream
-from safetensors.torch import load_file, save_file
 
 TINY = {
     "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24,

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
 from rayformers.nn.attention import Attention, causal_mask, eager, sdpa
 from rayformers.nn.cache import DynamicCache
 from rayformers.nn.context import Context

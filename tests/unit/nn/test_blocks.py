@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
+
 from rayformers.errors import InputError, UnknownNameError
 from rayformers.nn import masks
 from rayformers.nn.activations import ACTIVATIONS, activation
@@ -14,7 +16,6 @@ from rayformers.nn.norms import RMSNorm
 from rayformers.nn.positions import RotaryTable, alibi_slopes, rotate_half, rotate_pairs
 from rayformers.nn.residual import DropPath, Parallel, Residual, Sequential
 from rayformers.nn.stacks import Stack
-from torch import nn
 
 
 class Double(nn.Module):

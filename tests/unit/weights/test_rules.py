@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
 from rayformers.errors import CheckpointError
 from rayformers.weights import Drop, Rename, Split, Stack, Transpose, WeightMap, under
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from rayformers.errors import CheckpointError, ConfigError, NotFoundError
 from rayformers.weights import stream
 
