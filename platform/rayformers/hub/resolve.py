@@ -16,6 +16,7 @@ SCHEMES: Registry[Callable[[str], Path]] = Registry("address scheme")
 """Functions from an address of a scheme to a local folder; targets are imported when first used."""
 
 SCHEMES.add("models", target="rayformers.tracking.mlflow:resolve_model")
+SCHEMES.add("package", target="rayformers.hub.installed:package_folder")
 for _scheme in ("s3", "gs", "gcs", "abfs", "file", "memory"):
     SCHEMES.add(_scheme, target="rayformers.hub.remote:download")
 
