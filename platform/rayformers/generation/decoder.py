@@ -187,11 +187,9 @@ class Decoder:
         if self.cache is not None:
             self.cache.crop(length)
 
-    def repeat(self, times: int) -> None:
-        """Repeat every row, mask and encoder included."""
+    def repeat_fixed(self, times: int) -> None:
+        """Repeat every row of all inputs that do not grow with the tokens; the cache stays as it is."""
         self._each_row(lambda x: x.repeat_interleave(times, 0))
-        if self.cache is not None:
-            self.cache.batch_repeat_interleave(times)
 
     def _each_row(self, function: Any) -> None:
         for name in ("_mask", "_positions", "_types", "_embeds"):
