@@ -55,6 +55,7 @@ BART_SIZES = {
     "init_std": 0.2,
 }  # fmt: skip
 DECODER_SIZES = {**BART_SIZES, "encoder_layers": 3}  # the reference's decoder alone makes its cache for as many layers
+MBART_SIZES = {**BART_SIZES, "scale_embedding": True}
 BART_CLASSES = ("Model", "ForConditionalGeneration", "ForSequenceClassification", "ForQuestionAnswering")
 BART_HEADS = {"ForSequenceClassification": with_ends, "ForQuestionAnswering": source_only}
 # Version 5 of the reference ties a fresh model's head whatever the configuration says; the tests below untie it.
@@ -81,6 +82,37 @@ CASES = (
         config={**BART_SIZES, "scale_embedding": True, "activation_function": "relu"},
     ),
     Case(model_type="bart", kind="decoder", name="bart-decoder", config=DECODER_SIZES, heads=("ForCausalLM",)),
+    Case(model_type="mbart", kind="seq2seq", config=MBART_SIZES, head_inputs=BART_HEADS, heads=BART_CLASSES),
+    Case(
+        model_type="pegasus", kind="seq2seq", heads=BART_CLASSES[:2],
+        config={**BART_SIZES, **SPECIAL, "scale_embedding": True}, skip=("gradient_checkpointing",),
+    ),
+    Case(
+        model_type="marian", kind="seq2seq", heads=("Model", "MTModel"),
+        config={**BART_SIZES, **SPECIAL, "pad_token_id": 70, "scale_embedding": True, "activation_function": "swish"},
+    ),
+    Case(
+        model_type="marian", kind="seq2seq", name="marian-separate", heads=("Model", "MTModel"),
+        config={**BART_SIZES, **SPECIAL, "share_encoder_decoder_embeddings": False, "tie_word_embeddings": False},
+        skip=("resize_token_embeddings",),
+    ),
+    Case(
+        model_type="m2m_100", kind="seq2seq",
+        config={**BART_SIZES, "encoder_layerdrop": 0.0, "decoder_layerdrop": 0.0},
+    ),
+    Case(
+        model_type="m2m_100", kind="seq2seq", name="m2m_100-long", heads=("Model",),
+        config={**BART_SIZES, "max_position_embeddings": 3, "scale_embedding": False},
+    ),
+    Case(model_type="blenderbot", kind="seq2seq", config={**BART_SIZES, **SPECIAL}, heads=BART_CLASSES[:2]),
+    Case(
+        model_type="blenderbot-small", kind="seq2seq", config={**BART_SIZES, **SPECIAL, "scale_embedding": True},
+        heads=BART_CLASSES[:2],
+    ),
+    *(
+        Case(model_type=name, kind="decoder", name=f"{name}-decoder", config=DECODER_SIZES, heads=("ForCausalLM",))
+        for name in ("mbart", "pegasus", "marian", "blenderbot", "blenderbot-small")
+    ),
 )  # fmt: skip
 
 FIRST = [case for case in CASES if not case.name]

@@ -124,7 +124,7 @@ def fill(
             info.mismatched.append((name, tuple(tensor.shape), tuple(targets[name].shape)))
             fresh_shapes.add(name)
         else:
-            kept = dtype == torch.float16 and any(fnmatch(name, pattern) for pattern in wide)
+            kept = dtype == torch.float16 and _matches(name, wide)
             _assign(model, name, _cast(tensor, None if kept else dtype))
             filled.add(name)
     _check(model, info, filled, targets, ignore_mismatched)
@@ -133,9 +133,14 @@ def fill(
     missing = [
         name for name in targets if name not in filled and name not in {alias for alias, _ in model.tied_names()}
     ]
-    info.missing = [name for name in missing if name not in fresh_shapes]
+    computed = model.architecture().computed
+    info.missing = [name for name in missing if name not in fresh_shapes and not _matches(name, computed)]
     _initialise(model, missing, dtype)
     return info
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch(name, pattern) for pattern in patterns)
 
 
 def _cast(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
@@ -187,15 +192,15 @@ def _check(
     model: PreTrainedModel, info: LoadingInfo, filled: set[str], targets: dict[str, Tensor], ignore_mismatched: bool
 ) -> None:
     parts = model.architecture()
-    optional = [f"backbone.{pattern}" for pattern in parts.optional]
+    optional = [f"backbone.{pattern}" for pattern in parts.optional] + list(parts.computed)
     head = model.head_spec()
     ignored = [] if head is None else [f"backbone.{pattern}" for pattern in head.ignored]
 
     def may_lack(name: str) -> bool:
-        return any(fnmatch(name, pattern) for pattern in optional)
+        return _matches(name, optional)
 
     def may_carry(name: str) -> bool:
-        return may_lack(name) or any(fnmatch(name, pattern) for pattern in ignored)
+        return may_lack(name) or _matches(name, ignored)
 
     if excess := [name for name in info.unexpected if name.startswith("backbone.") and not may_carry(name)]:
         raise CheckpointError(

@@ -70,6 +70,7 @@ class Architecture:
             `initializer_range`.
         tied: pairs of our names (alias, source) within the backbone that share one parameter.
         mixins: base classes that only this architecture's models need.
+        computed: patterns of our names that files may lack because they begin with the value that they keep.
         float32: patterns of our names that stay in float32 where a checkpoint is loaded in float16.
     """
 
@@ -84,6 +85,7 @@ class Architecture:
     initialise: Callable[[nn.Module, Any], bool] | None = None
     tied: tuple[tuple[str, str], ...] = ()
     mixins: tuple[type, ...] = ()
+    computed: tuple[str, ...] = ()
     float32: tuple[str, ...] = ()
 
     def rules(self, config: PretrainedConfig) -> WeightMap:

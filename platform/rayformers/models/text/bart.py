@@ -239,7 +239,10 @@ def weights(parts: Parts, positions: tuple[Rule, ...]) -> WeightMap:
 LEARNED = tuple(Rename(f"{name}.embed_positions", f"{name}.positions.table") for name in ("encoder", "decoder"))
 
 
-def lm_head(build: Callable[[Any, nn.Module], Any] = partial(Seq2SeqLM, logits_bias=True)) -> HeadSpec:
+BIASED = partial(Seq2SeqLM, logits_bias=True)
+
+
+def lm_head(build: Callable[[Any, nn.Module], Any] = BIASED) -> HeadSpec:
     """The head that predicts the target text."""
     return HeadSpec(
         build=build,
@@ -273,7 +276,10 @@ UNDERSTANDING = {
 def family(config: type[PretrainedConfig], parts: Parts, positions: tuple[Rule, ...] = LEARNED, **more: Any) -> Any:
     """The architecture of a descendant; `more` are Architecture's own arguments."""
     heads = {"ForConditionalGeneration": lm_head(), "ForCausalLM": CAUSAL}
-    options: dict[str, Any] = {"hub_prefix": "model", "tied": SHARED, "mixins": (Seq2SeqMethods,), "heads": heads}
+    options: dict[str, Any] = {
+        "hub_prefix": "model", "tied": SHARED, "mixins": (Seq2SeqMethods,), "heads": heads,
+        "computed": ("head.final_logits_bias",),
+    }  # fmt: skip
     return Architecture(
         config=config, backbone=partial(backbone, parts=parts), weights=weights(parts, positions), **(options | more)
     )
