@@ -184,8 +184,9 @@ class PretrainedConfig:
     def to_dict(self) -> dict[str, Any]:
         """Every key with its value, as config.json holds them."""
         out: dict[str, Any] = {"model_type": type(self).model_type}
+        declared = {entry.name for entry in fields(self)}
         for name, value in self.__dict__.items():
-            if name.startswith("_"):
+            if name.startswith("_") and name not in declared:
                 continue
             out[name] = value.to_dict() if isinstance(value, PretrainedConfig) else copy.deepcopy(value)
         return out

@@ -198,6 +198,17 @@ class CausalLMOutputWithCrossAttentions(ModelOutput):
 
 
 @dataclass
+class MoeModelOutputWithPast(ModelOutput):
+    """States of a mixture of experts; router_logits has [B * T, experts] for each layer with experts."""
+
+    last_hidden_state: Tensor | None = None
+    past_key_values: Any = None
+    hidden_states: Tensors = None
+    attentions: Tensors = None
+    router_logits: Tensors = None
+
+
+@dataclass
 class MoeCausalLMOutputWithPast(ModelOutput):
     """logits [B, T, V] of a mixture of experts; aux_loss is the balancing loss."""
 

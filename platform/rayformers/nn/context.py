@@ -39,12 +39,15 @@ class Context:
     attentions: list[Tensor] = field(default_factory=list)
     cross_attentions: list[Tensor] = field(default_factory=list)
     states: list[Tensor] = field(default_factory=list)
+    router_logits: list[Tensor] | None = None
+    """Scores [B * T, experts] of each mixture of experts; None where they are not recorded."""
 
     def fork(self, **changes: Any) -> Context:
         """A context for another stack of the same model: same kernel and recording flags, nothing recorded yet."""
         fresh: dict[str, Any] = {
             "masks": {}, "causal": False, "biases": {}, "rotary": {}, "cache": None, "shared": {},
             "memory": None, "memory_mask": None, "attentions": [], "cross_attentions": [], "states": [],
+            "router_logits": None,
         }  # fmt: skip
         return replace(self, **(fresh | changes))
 

@@ -120,7 +120,13 @@ class Split(Rule):
 
 @dataclass(frozen=True)
 class Stack(Rule):
-    """Numbered Hub tensors (slot `{e}`), one of ours with a leading axis."""
+    """Numbered Hub tensors (slot `{e}`), one of ours with a leading axis.
+
+    Args:
+        count: how many there are; lets a stream give a group on as soon as it is whole.
+    """
+
+    count: int | None = None
 
 
 @dataclass(frozen=True)
@@ -166,7 +172,12 @@ class WeightMap:
             if isinstance(rule, Stack):
                 slots.pop("leaf", None)
                 position = int(slots.pop("e"))
-                stacks.setdefault(rule.targets[0].format(**slots), {})[position] = tensor
+                target = rule.targets[0].format(**slots)
+                members = stacks.setdefault(target, {})
+                members[position] = tensor
+                if rule.count is not None and len(members) == rule.count and max(members) < rule.count:
+                    yield target, torch.stack([members[number] for number in range(rule.count)])
+                    del stacks[target], members
             else:
                 yield from _to_ours(rule, slots, tensor)
         if unknown:

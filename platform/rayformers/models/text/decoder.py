@@ -104,10 +104,7 @@ def _explicit(mask: Tensor) -> Tensor:
 def open_cache(context: Context, past_key_values: Any, use_cache: bool) -> int:
     """Put the cache into the context, a new one where none is given; gives the number of positions in it."""
     if isinstance(past_key_values, (tuple, list)):  # keys and values of each layer, as older versions pass them
-        cache = DynamicCache()
-        for number, (keys, values, *_) in enumerate(past_key_values):
-            cache.update(keys, values, number)
-        past_key_values = cache
+        past_key_values = DynamicCache.from_legacy_cache(past_key_values)
     context.cache = DynamicCache() if past_key_values is None and use_cache else past_key_values
     return 0 if context.cache is None else int(context.cache.get_seq_length())
 
