@@ -75,6 +75,8 @@ def generate(
     length_given = options.get("max_length") is not None
     config, options = settings(model, generation_config, options, use_model_defaults)
     mode = config.get_generation_mode(assistant_model)
+    if mode is GenerationMode.ASSISTED_GENERATION and config.num_return_sequences > 1:
+        raise ConfigError(f"num_return_sequences is {config.num_return_sequences}; assisted generation gives one text.")
     device = model.device
     tokens = Tokens.of(config, device)
     prepared = prepare(model, inputs, config, options, tokens)
@@ -112,7 +114,7 @@ def generate(
         encoder_outputs=prepared.encoder_outputs, batch=prepared.batch,
         extra={
             "assistant_model": assistant_model, "tokenizer": tokenizer, "assistant_tokenizer": assistant_tokenizer,
-            "source_inputs": prepared.source_inputs, "inputs": prepared.inputs,
+            "source_inputs": prepared.source_inputs, "inputs": prepared.inputs, "own_rules": logits_processor,
         },
     )  # fmt: skip
     strategy = custom_generate if callable(custom_generate) else STRATEGIES.get(mode)
