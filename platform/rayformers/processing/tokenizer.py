@@ -70,7 +70,7 @@ class PreTrainedTokenizerFast(PreTrainedTokenizerBase):
         self._lock = threading.RLock()
         super().__init__(**kwargs)
         self._tokenizer.encode_special_tokens = self.split_special_tokens
-        self._add_missing_tokens(added_tokens_decoder or {})
+        self._add_missing_tokens(added_tokens_decoder or {}, converted)
         if converted:
             self._tokenizer.post_processor = self._converted_post_processor()
         self._configure_backend()
@@ -102,14 +102,19 @@ class PreTrainedTokenizerFast(PreTrainedTokenizerBase):
         if self._saved_truncation is not None:
             kwargs.setdefault("truncation_side", self._saved_truncation["direction"])
 
-    def _add_missing_tokens(self, decoder: Mapping[int, AddedToken]) -> None:
-        """Add the tokens that the settings name and the vocabulary lacks, or holds with other properties."""
+    def _add_missing_tokens(self, decoder: Mapping[int, AddedToken], converted: bool) -> None:
+        """Add the tokens that the settings name and the vocabulary lacks, or holds with other properties.
+
+        A tokenizer.json knows its special tokens best; an older vocabulary knows only their texts.
+        """
         known = {repr(token) for token in self.added_tokens_decoder.values()}
         special = set(self.all_special_tokens)
         tokens: list[AddedToken] = [token for _, token in sorted(decoder.items()) if repr(token) not in known]
+        given = {token.content for token in decoder.values()}
         contents = {*self.added_tokens_encoder, *(token.content for token in tokens)}
         for token in self.all_special_tokens_extended:
-            if str(token) not in contents:
+            differs = converted and isinstance(token, AddedToken) and repr(token) not in known
+            if str(token) not in contents or (differs and str(token) not in given):
                 tokens.append(
                     token if isinstance(token, AddedToken) else AddedToken(token, special=True, normalized=False)
                 )
@@ -235,7 +240,7 @@ class PreTrainedTokenizerFast(PreTrainedTokenizerBase):
             if backend.truncation is not None:
                 backend.no_truncation()
         else:
-            truncation = {
+            truncation: dict[str, Any] = {
                 "max_length": max_length,
                 "stride": stride,
                 "strategy": truncation_strategy.value,

@@ -32,17 +32,16 @@ def read_vocabulary(path: Path) -> dict[str, int]:
 
 
 def word_piece(vocab_file: Any, vocab: Any, settings: dict[str, Any], **_: Any) -> Tokenizer:
-    """BERT's tokenizer; settings: do_lower_case, strip_accents, tokenize_chinese_chars, do_basic_tokenize."""
+    """BERT's tokenizer; settings: do_lower_case, strip_accents, tokenize_chinese_chars."""
     vocabulary = dict(vocab) if vocab is not None else read_vocabulary(Path(vocab_file))
     unknown = str(settings.get("unk_token", "[UNK]"))
     vocabulary.setdefault(unknown, len(vocabulary))
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=unknown, max_input_chars_per_word=100))
-    basic = settings.get("do_basic_tokenize", True)
     tokenizer.normalizer = normalizers.BertNormalizer(
         clean_text=True,
-        handle_chinese_chars=basic and settings.get("tokenize_chinese_chars", True),
-        strip_accents=settings.get("strip_accents") if basic else False,
-        lowercase=basic and settings.get("do_lower_case", True),
+        handle_chinese_chars=settings.get("tokenize_chinese_chars", True),
+        strip_accents=settings.get("strip_accents"),
+        lowercase=settings.get("do_lower_case", True),
     )
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece(prefix="##")

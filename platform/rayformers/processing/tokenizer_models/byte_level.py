@@ -204,7 +204,6 @@ class BloomTokenizer(PreTrainedTokenizerFast):
     defaults: ClassVar[dict[str, Any]] = {
         "unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>",
     }  # fmt: skip
-    padding_side = "left"
 
 
 class CohereTokenizer(BosEosTokenizer):

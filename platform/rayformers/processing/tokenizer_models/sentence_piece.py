@@ -218,6 +218,7 @@ class GemmaTokenizer(BosEosTokenizer):
     """Gemma's tokenizer (1, 2 and 3)."""
 
     vocab_files_names: ClassVar[dict[str, str]] = _files("tokenizer.model")
+    model_input_names: ClassVar[list[str]] = TWO_INPUTS  # type: ignore[misc]
     padding_side = "left"
     defaults: ClassVar[dict[str, Any]] = {
         "unk_token": "<unk>", "bos_token": "<bos>", "eos_token": "<eos>", "pad_token": "<pad>",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from tokenizers import AddedToken, normalizers
+from tokenizers import normalizers
 
 from ..post_processor import template
 from ..tokenizer import PreTrainedTokenizerFast
+from .byte_level import MaskTakesSpace, mask
 
 _FILES = {"vocab_file": "vocab.txt", "tokenizer_file": "tokenizer.json"}
 BERT_TOKENS = {
@@ -42,7 +43,7 @@ class BertTokenizer(PreTrainedTokenizerFast):
             ("strip_accents", "strip_accents"),
             ("tokenize_chinese_chars", "handle_chinese_chars"),
         ):
-            if option in self.init_kwargs and self.init_kwargs.get("do_basic_tokenize", True):
+            if option in self.init_kwargs:
                 setattr(normalizer, name, self.init_kwargs[option])
         self._tokenizer.normalizer = normalizer
 
@@ -69,7 +70,7 @@ class ConvBertTokenizer(BertTokenizer):
     """ConvBERT's tokenizer: BERT's."""
 
 
-class MPNetTokenizer(BertTokenizer):
+class MPNetTokenizer(MaskTakesSpace, BertTokenizer):
     """MPNet's tokenizer: BERT's words with RoBERTa's special tokens."""
 
     model_input_names: ClassVar[list[str]] = ["input_ids", "attention_mask"]  # type: ignore[misc]
@@ -80,7 +81,7 @@ class MPNetTokenizer(BertTokenizer):
         "cls_token": "<s>",
         "unk_token": "[UNK]",
         "pad_token": "<pad>",
-        "mask_token": AddedToken("<mask>", lstrip=True, normalized=False, special=True),
+        "mask_token": mask("<mask>"),
     }
 
     def _converted_post_processor(self) -> Any:
