@@ -139,7 +139,7 @@ class Decoder(nn.Module):
         windows: kinds of masks and their sliding windows in tokens, None for all positions.
         scale: factor on the embeddings, given ones too (Gemma).
         dropout: on the embeddings.
-        embedding: the token embedding, where it is of a special kind.
+        embedding: the token embedding, where it is of a special kind; `embedding_norm`: applied to its output.
         bidirectional: whether tokens attend to later ones too (embedding models made of decoders).
     """
 
@@ -149,18 +149,20 @@ class Decoder(nn.Module):
         layers: Iterable[nn.Module],
         norm: nn.Module,
         *,
-        rotary: Mapping[str, RotaryTable],
+        rotary: Mapping[str, RotaryTable] | None = None,
         windows: Mapping[str, int | None] | None = None,
         scale: float | None = None,
         dropout: float = 0.0,
         embedding: nn.Embedding | None = None,
+        embedding_norm: nn.Module | None = None,
         bidirectional: bool = False,
     ) -> None:
         super().__init__()
         self.config = config
         self.embed_tokens = embedding or nn.Embedding(config.vocab_size, config.hidden_size, config.pad_token_id)
+        self.embed_norm = embedding_norm
         self.dropout = nn.Dropout(dropout)
-        self.rotary = nn.ModuleDict(rotary)
+        self.rotary = nn.ModuleDict(rotary or {})
         self.stack = Stack(layers, norm)
         self.windows = dict(windows or {"full": None})
         self.scale, self.bidirectional = scale, bidirectional
@@ -185,16 +187,21 @@ class Decoder(nn.Module):
         x = embed_tokens(self.embed_tokens, input_ids, inputs_embeds)
         if self.scale is not None:
             x = x * torch.tensor(self.scale, dtype=x.dtype)
+        if self.embed_norm is not None:
+            x = self.embed_norm(x)
         use_cache = keeps_cache(self, use_cache)
         seen = open_cache(context, past_key_values, use_cache)
         open_masks(context, x, seen, attention_mask, self.windows, bidirectional=self.bidirectional)
-        positions = positions_of(x, seen, position_ids, cache_position)
-        for kind, table in self.rotary.items():
-            context.rotary[kind] = table(positions, x.dtype)
+        self.place(context, x, positions_of(x, seen, position_ids, cache_position), seen + x.shape[1], attention_mask)
         x = self.stack(self.dropout(x), context)
         return BaseModelOutputWithPast(
             last_hidden_state=x, past_key_values=context.cache if use_cache else None, **context.recorded()
         )
+
+    def place(self, context: Context, x: Tensor, positions: Tensor, keys: int, attention_mask: Tensor | None) -> None:
+        """Give the layers their positions [B or 1, T]; `keys` counts those of the cache too."""
+        for kind, table in self.rotary.items():
+            context.rotary[kind] = table(positions, x.dtype)
 
 
 def keeps_cache(backbone: Any, use_cache: bool | None) -> bool:

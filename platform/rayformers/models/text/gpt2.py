@@ -134,6 +134,10 @@ class GPT2(nn.Module):
         """Where the token embedding is."""
         return self, "embed_tokens"
 
+    def open_masks(self, context: Context, x: Tensor, seen: int, attention_mask: Tensor | None) -> None:
+        """Give the layers their masks."""
+        open_masks(context, x, seen, attention_mask, self.windows)
+
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -153,7 +157,7 @@ class GPT2(nn.Module):
         x = embed_tokens(self.embed_tokens, input_ids, inputs_embeds)
         use_cache = keeps_cache(self, use_cache)
         seen = open_cache(context, past_key_values, use_cache)
-        open_masks(context, x, seen, attention_mask, self.windows)
+        self.open_masks(context, x, seen, attention_mask)
         positions = positions_of(x, seen, position_ids, cache_position)
         for kind, table in self.rotary.items():
             context.rotary[kind] = table(positions, x.dtype)
