@@ -65,9 +65,14 @@ def folder_of(output: Path, step: int) -> Path:
     return output / f"{PREFIX}{step}"
 
 
+def partial_of(output: Path, step: int) -> Path:
+    """Where a checkpoint lies while it is being written."""
+    return output / f".{PREFIX}{step}.partial"
+
+
 def begin(output: Path, step: int) -> Path:
     """An empty folder to write a checkpoint into; nobody takes it for whole."""
-    partial = output / f".{PREFIX}{step}.partial"
+    partial = partial_of(output, step)
     shutil.rmtree(partial, ignore_errors=True)
     (partial / ENGINE).mkdir(parents=True)
     return partial
@@ -75,7 +80,7 @@ def begin(output: Path, step: int) -> Path:
 
 def commit(output: Path, state: CheckpointState) -> Path:
     """Describe the written files and give the folder its name."""
-    partial, final = output / f".{PREFIX}{state.step}.partial", folder_of(output, state.step)
+    partial, final = partial_of(output, state.step), folder_of(output, state.step)
     files = {
         str(file.relative_to(partial)): FileEntry(bytes=file.stat().st_size, blake2b=_hash(file))
         for file in sorted(partial.rglob("*"))

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +18,14 @@ import torch
 
 from ..data.ordering import accumulation
 from ..data.stream import Piece, stream
-from ..errors import CheckpointError, TrainingError
+from ..errors import TrainingError
 from . import checkpoint
-from .checkpoint import CheckpointState
 from .engine import EngineSettings, make_engine
 from .evaluation import evaluate
 from .events import Emit, Event, Kind
-from .export import export_final, write_model
+from .export import export_final
 from .process import Process
+from .saving import describe, resume_point, write_checkpoint
 from .schedules import schedule
 from .spec import RunSpec
 
@@ -99,7 +98,7 @@ class Loop:
 
     def _start(self) -> None:
         torch.manual_seed(self.arguments.seed)
-        found = self.process.broadcast(self._find() if self.process.is_main else None)
+        found = self.process.broadcast(resume_point(self.spec) if self.process.is_main else None)
         if isinstance(found, Exception):
             raise found
         folder, state, problems = found
@@ -122,31 +121,6 @@ class Loop:
         self._emit("begin", {"total_steps": self.total, "parameters": parameters, "resumed": folder is not None})
         for problem in problems:
             self._emit("notice", {"text": problem})
-
-    def _find(self) -> tuple[Path | None, CheckpointState | None, list[str]] | Exception:
-        """The checkpoint to go on from, or why that cannot be. Rank 0 looks, so that all ranks agree."""
-        own = checkpoint.newest(self.spec.output, attempt=self.spec.attempt)
-        if own is not None:
-            return own
-        if self.spec.resume is None:
-            return None, None, []
-        try:
-            state = checkpoint.read(self.spec.resume)
-        except (CheckpointError, OSError) as error:
-            return error
-        expected = (self.spec.global_batch, self.arguments.order_seed, self.spec.data_hash)
-        if (state.global_batch, state.order_seed, state.data_hash) != expected:
-            return CheckpointError(
-                f"{self.spec.resume} was made with another global batch, data seed or data "
-                f"({state.global_batch}, {state.order_seed}, {state.data_hash[:12]}) than this run has "
-                f"({expected[0]}, {expected[1]}, {expected[2][:12]}); going on would train on other samples."
-            )
-        if state.zero_stage != self.spec.scale.zero_stage:
-            return CheckpointError(
-                f"{self.spec.resume} was made with zero_stage {state.zero_stage}, this run has "
-                f"{self.spec.scale.zero_stage}. Set scale.zero_stage to {state.zero_stage}."
-            )
-        return self.spec.resume, state, []
 
     def _stream(self, dataset: Any, plan: Any, first: int, last: int) -> Iterator[Piece]:
         return stream(
@@ -210,37 +184,10 @@ class Loop:
         self._emit("evaluate", dict(self.metrics))
 
     def _save(self) -> Path:
-        state = CheckpointState(
-            step=self.done,
-            epoch=self.cadence.epoch(self.done),
-            samples_seen=self.spec.order.samples_before(self.done),
-            seed=self.arguments.seed,
-            order_seed=self.arguments.order_seed,
-            global_batch=self.spec.global_batch,
-            total_steps=self.total,
-            data_hash=self.spec.data_hash,
-            world=self.process.world,
-            zero_stage=self.spec.scale.zero_stage,
-            attempt=self.spec.attempt,
-            run_id=self.spec.run_id,
-            metrics=self.metrics,
-            best=self.best,
-        )
-        partial = self.spec.output / f".{checkpoint.PREFIX}{self.done}.partial"
-        if self.process.is_main:
-            checkpoint.begin(self.spec.output, self.done)
-        self.process.barrier()
-        self.engine.save(partial / checkpoint.ENGINE)
-        weights = self.engine.weights()
-        self.process.barrier()
-        if self.process.is_main:
-            write_model(self.engine.module, weights, self.spec.processor, partial)
-            checkpoint.commit(self.spec.output, replace(state))
-            best = self.best.get("step") if self.arguments.load_best_model_at_end else None
-            checkpoint.rotate(self.spec.output, keep=self.arguments.save_total_limit, best_step=best)
-        self.process.barrier()
-        self._emit("save", {"path": str(checkpoint.folder_of(self.spec.output, self.done))})
-        return checkpoint.folder_of(self.spec.output, self.done)
+        state = describe(self.spec, self.process, step=self.done, metrics=self.metrics, best=self.best)
+        folder = write_checkpoint(self.engine, self.spec, self.process, state)
+        self._emit("save", {"path": str(folder)})
+        return folder
 
     def _emit(self, kind: Kind, values: dict[str, Any]) -> None:
         self.emit(Event(kind=kind, step=self.done, epoch=self.cadence.epoch(self.done), values=values))

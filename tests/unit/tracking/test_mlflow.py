@@ -78,7 +78,7 @@ def test_the_default_is_the_projects_own_database(tmp_path: Path, monkeypatch: p
 
 
 def test_an_unreachable_server() -> None:
-    with pytest.raises(TrackingError, match="No MLflow server answers at http://127.0.0.1:9"):
+    with pytest.raises(TrackingError, match=r"No MLflow server answers at http://127\.0\.0\.1:9"):
         check("http://127.0.0.1:9", timeout_s=1.0)
 
 

@@ -45,19 +45,19 @@ def test_the_shipped_job_is_valid() -> None:
 @pytest.mark.parametrize(
     ("line", "changed", "message"),
     [
-        ("  num_workers: 2", "  num_wokers: 2", r"job\.yaml, line 8: scale\.num_wokers.*'num_workers'"),
-        ("  learning_rate: 1e-3", "  learning_rat: 1e-3", r"line 5: train\.learning_rat.*'learning_rate'"),
+        ("  num_workers: 2", "  num_wokers: 2", r"job\.yaml, line 9: scale\.num_wokers.*'num_workers'"),
+        ("  learning_rate: 1e-3", "  learning_rat: 1e-3", r"line 6: train\.learning_rat.*'learning_rate'"),
         (
             "  learning_rate: 1e-3",
             "  learning_rate: fast",
-            r"line 5: train\.learning_rate is 'fast'; expected a number",
+            r"line 6: train\.learning_rate is 'fast'; expected a number",
         ),
-        ("  zero_stage: 2", "  zero_stage: 4", r"line 7: scale: scale\.zero_stage is 4"),
+        ("  zero_stage: 2", "  zero_stage: 4", r"line 8: scale: scale\.zero_stage is 4"),
         ("  num_workers: 2", "  num_workers: 0", "zero_stage needs workers"),
         ("task: image-classification", "task: image-clasification", "'image-classification'"),
         ("  learning_rate: 1e-3", "  push_to_hub: true", "push_to_hub = True is not supported"),
         ("scale:", "scale: {}\nscale:", "scale is given twice"),
-        ("  zero_stage: 2", "  device: tpu", "line 9: scale.device is 'tpu'; expected one of 'auto', 'cpu', 'cuda'"),
+        ("  zero_stage: 2", "  device: tpu", r"line 10: scale\.device is 'tpu'; expected one of 'auto', 'cpu', 'cuda'"),
     ],
 )
 def test_wrong_jobs(job_file: Path, line: str, changed: str, message: str) -> None:
