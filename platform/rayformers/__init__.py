@@ -23,8 +23,9 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "models.outputs": ("ModelOutput",),
     "pipelines": ("TASKS", "ChunkPipeline", "Pipeline", "pipeline"),
     "processing.image_auto": ("AutoImageProcessor",),
+    "processing.tokenizer_auto": ("AutoTokenizer",),
     "processing.image": ("BaseImageProcessor", "BatchFeature", "ImageProcessor", "ViTImageProcessor"),
-    "training": ("Trainer", "TrainingArguments", "run_job"),
+    "training": ("EvalPrediction", "ScaleConfig", "Trainer", "TrainingArguments", "load_job", "run_job"),
 }
 _OWNERS = {name: module for module, names in _NAMES.items() for name in names}
 _ARCHITECTURE_NAMES = class_names()
