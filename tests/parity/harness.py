@@ -155,9 +155,10 @@ def pair(case: Case, suffix: str) -> Pair:
 
 @torch.no_grad()
 def widen(model: torch.nn.Module, std: float = 0.15) -> None:
-    """Add noise to every parameter, so that biases and norms matter too."""
+    """Add noise to every trained parameter, so that biases and norms matter too."""
     for parameter in model.parameters():
-        parameter.add_(torch.randn_like(parameter) * std)
+        if parameter.requires_grad:
+            parameter.add_(torch.randn_like(parameter) * std)
 
 
 def flatten(output: Any) -> dict[str, Tensor]:

@@ -54,7 +54,11 @@ BART_SIZES = {
     "decoder_attention_heads": 4, "encoder_ffn_dim": 40, "decoder_ffn_dim": 44, "max_position_embeddings": 30,
     "init_std": 0.2,
 }  # fmt: skip
-DECODER_SIZES = {**BART_SIZES, "encoder_layers": 3}  # the reference's decoder alone makes its cache for as many layers
+DECODER_SIZES = {
+    **BART_SIZES,
+    "encoder_layers": 3,
+    "pad_token_id": 1,
+}  # the reference's decoder alone makes its cache for as many layers
 MBART_SIZES = {**BART_SIZES, "scale_embedding": True}
 BART_CLASSES = ("Model", "ForConditionalGeneration", "ForSequenceClassification", "ForQuestionAnswering")
 BART_HEADS = {"ForSequenceClassification": with_ends, "ForQuestionAnswering": source_only}
@@ -118,6 +122,11 @@ CASES = (
 FIRST = [case for case in CASES if not case.name]
 
 
+def language(case: Case) -> str:
+    """The suffix of the class that predicts text."""
+    return "MTModel" if case.model_type == "marian" else "ForConditionalGeneration"
+
+
 @pytest.mark.parametrize("case", [CASES[1], CASES[2]], ids=("t5-v1.1", "mt5"))
 def test_untied_head(case: Case, tmp_path: Path) -> None:
     reference = copy.deepcopy(pair(case, "ForConditionalGeneration").reference)
@@ -152,7 +161,7 @@ def test_float16_keeps_wide_projections_in_float32(tmp_path: Path) -> None:
 @torch.no_grad()
 @pytest.mark.parametrize("case", FIRST, ids=lambda case: case.model_type)
 def test_encoder_outputs_in_place_of_the_source(case: Case) -> None:
-    both = pair(case, "ForConditionalGeneration")
+    both = pair(case, language(case))
     mask, ids = both.inputs["attention_mask"], both.inputs["decoder_input_ids"]
     encoded = both.ours.get_encoder()(input_ids=both.inputs["input_ids"], attention_mask=mask)
     expected = both.ours(**both.inputs).logits
@@ -177,8 +186,7 @@ def test_the_decoder_reads_the_shifted_source(case: Case) -> None:
 
 @pytest.mark.parametrize("case", FIRST, ids=lambda case: case.model_type)
 def test_labels_make_the_decoders_inputs(case: Case) -> None:
-    suffix = "MTModel" if case.model_type == "marian" else "ForConditionalGeneration"
-    both = pair(case, suffix)
+    both = pair(case, language(case))
     labels = both.labels["labels"].clone()
     labels[1, -3:] = -100
     inputs = {**{name: both.inputs[name] for name in ("input_ids", "attention_mask")}, "labels": labels}

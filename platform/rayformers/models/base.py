@@ -6,6 +6,7 @@ import inspect
 import os
 from collections.abc import Callable
 from functools import partial
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -197,7 +198,13 @@ class PreTrainedModel(EmbeddingMethods, nn.Module):
         """
         tensors = loading.unique_tensors(self) if state_dict is None else state_dict
         aliases = {alias for alias, _ in self.tied_names()}
-        kept = {name: tensor.detach() for name, tensor in tensors.items() if name not in aliases}
+        head = self.head_spec()
+        unsaved = () if head is None else head.unsaved
+        kept = {
+            name: tensor.detach()
+            for name, tensor in tensors.items()
+            if name not in aliases and not any(fnmatch(name, pattern) for pattern in unsaved)
+        }
         return self.weight_map(self.config).to_hub(kept)
 
     def save_pretrained(

@@ -32,6 +32,7 @@ class HeadSpec:
         always_tied: whether they are shared whatever the configuration says.
         hub_prefix: what files of this head put before the backbone's names where it is not the architecture's prefix.
         also: Auto classes that this head stands for beside those of its suffix.
+        unsaved: patterns of our names that files of this head do not carry (tables that are computed).
         ignored: patterns of backbone names that files may carry and this head does not use (a full model's decoder).
         copied: pairs of our names (name, source): where files lack the name and it is not tied, it starts as a copy;
             where they carry both with different values, these are not tied.
@@ -45,6 +46,7 @@ class HeadSpec:
     always_tied: bool = False
     hub_prefix: str | None = None
     also: tuple[str, ...] = ()
+    unsaved: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     copied: tuple[tuple[str, str], ...] = ()
 

@@ -5,7 +5,7 @@ Hub: Helsinki-NLP/opus-mt-en-de.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from torch import nn
@@ -60,8 +60,6 @@ def _language(config: Any, parts: nn.Module) -> Seq2SeqLM:
 
 
 PARTS = Parts(positions=table, scaled_embedding=False, separate=_separate)
-HEADS = {"MTModel": lm_head(_language), "ForCausalLM": CAUSAL}
+HEADS = {"MTModel": replace(lm_head(_language), unsaved=COMPUTED[:1]), "ForCausalLM": CAUSAL}
 
-register(
-    "marian", family(MarianConfig, PARTS, SINUSOIDS, computed=COMPUTED, heads=HEADS, mixins=(MarianMethods,))
-)
+register("marian", family(MarianConfig, PARTS, SINUSOIDS, computed=COMPUTED, heads=HEADS, mixins=(MarianMethods,)))
