@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable
-from functools import partial
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 

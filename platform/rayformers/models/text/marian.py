@@ -37,8 +37,8 @@ class MarianConfig(BartBase):
         self.decoder_vocab_size = self.decoder_vocab_size or self.vocab_size
         if self.share_encoder_decoder_embeddings and self.decoder_vocab_size != self.vocab_size:
             raise ConfigError(
-                f"decoder_vocab_size is {self.decoder_vocab_size}, vocab_size {self.vocab_size}: embeddings of different "
-                "sizes cannot be shared. Set share_encoder_decoder_embeddings to false or make them equal."
+                f"decoder_vocab_size is {self.decoder_vocab_size}, vocab_size {self.vocab_size}: embeddings of "
+                "different sizes cannot be shared. Set share_encoder_decoder_embeddings to false or make them equal."
             )
 
 
