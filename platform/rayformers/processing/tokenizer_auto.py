@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import InputError, InputTypeError, NotFoundError, UnknownNameError, did_you_mean
 from ..registry import Registry
 from .tokenizer_base import PreTrainedTokenizerBase
-from .tokenizer_files import CONFIG, FAST, HUB_OPTIONS, read_object, tokenizer_folder
+from .tokenizer_files import CONFIG, FAST, read_object, tokenizer_folder
 
 TOKENIZERS: Registry[type[PreTrainedTokenizerBase]] = Registry("tokenizer class")
 """Tokenizer classes by name, without "Fast"."""
@@ -89,10 +89,9 @@ class AutoTokenizer:
             from .tokenizer import PreTrainedTokenizerFast
 
             return PreTrainedTokenizerFast.from_pretrained(pretrained_model_name_or_path, *inputs, **kwargs)
-        hub = {name: kwargs[name] for name in HUB_OPTIONS if name in kwargs}
-        folder = tokenizer_folder(pretrained_model_name_or_path, dict(hub))
+        folder = tokenizer_folder(pretrained_model_name_or_path, kwargs)
         kind = _class_for_type(given) if given is not None else tokenizer_class(folder)
-        return kind.from_pretrained(pretrained_model_name_or_path, *inputs, **kwargs)
+        return kind.from_folder(folder, os.fspath(pretrained_model_name_or_path), *inputs, **kwargs)
 
     @staticmethod
     def register(

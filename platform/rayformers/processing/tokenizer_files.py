@@ -175,12 +175,15 @@ class FilesMixin:
         if path.is_file():
             return cls(*inputs, **{cls.vocabulary_argument(path): str(path), **kwargs})
         folder = tokenizer_folder(pretrained_model_name_or_path, kwargs)
-        names = list(cls.SPECIAL_TOKENS_ATTRIBUTES)  # type: ignore[attr-defined]
-        settings = read_settings(folder, kwargs, names)
+        return cls.from_folder(folder, os.fspath(pretrained_model_name_or_path), *inputs, **kwargs)
+
+    @classmethod
+    def from_folder(cls, folder: Path, name_or_path: str, *inputs: Any, **kwargs: Any) -> Self:
+        """The tokenizer in a local folder, known as `name_or_path`; `kwargs` take the place of what the files say."""
+        settings = read_settings(folder, kwargs, list(cls.SPECIAL_TOKENS_ATTRIBUTES))  # type: ignore[attr-defined]
         settings = {name: value for name, value in settings.items() if name not in cls.vocab_files_names}  # type: ignore[attr-defined]
-        files = cls.find_files(folder)
-        settings |= {name: str(path) for name, path in files.items()}
-        settings["name_or_path"] = os.fspath(pretrained_model_name_or_path)
+        settings |= {name: str(path) for name, path in cls.find_files(folder).items()}
+        settings["name_or_path"] = name_or_path
         return cls(*inputs, **settings)
 
     @classmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -274,6 +275,16 @@ def test_copies_are_independent(bert):
     other.add_tokens(["gizmo"])
     assert len(other) == len(bert) + 1
     assert other("the")["input_ids"] == bert("the")["input_ids"]
+
+
+def test_threads_may_share_a_tokenizer(bert):
+    def lengths(size):
+        rows = [bert(["the statement " * 30, "a"], padding=True, truncation=True, max_length=size) for _ in range(40)]
+        return {len(row) for encoded in rows for row in encoded["input_ids"]}
+
+    sizes = [5, 9, 17, 30]
+    with ThreadPoolExecutor(len(sizes)) as threads:
+        assert list(threads.map(lengths, sizes)) == [{size} for size in sizes]
 
 
 def test_a_tokenizer_needs_a_vocabulary():
