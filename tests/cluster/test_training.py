@@ -33,6 +33,9 @@ ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context")
 
 ROWS, BATCH, STEPS = 60, 12, 12
+# Measured: float32 sums in another order differ by up to 3.2e-5 (ZeRO-3, resumed); a resume that loses the optimizer's
+# state differs by 1.9e-2.
+TOLERANCE = 1e-4
 
 
 def build() -> nn.Module:
@@ -143,7 +146,7 @@ def test_a_killed_worker_goes_on_at_the_exact_step(
     )
     assert (seen / "killed").exists()
     assert heard.begins == [0, 4], "the run went on from checkpoint-4"
-    assert heard.losses == pytest.approx(curve, abs=2e-5)
+    assert heard.losses == pytest.approx(curve, abs=TOLERANCE)
     halves = {rank: [batch[rank * BATCH // 2 : (rank + 1) * BATCH // 2] for batch in planned()] for rank in (0, 1)}
     second_life = 0
     for file in seen.glob("*.jsonl"):
@@ -159,14 +162,14 @@ def test_a_killed_worker_goes_on_at_the_exact_step(
 
 def test_resume_on_another_number_of_workers(ray_cluster: Cluster, tmp_path: Path, curve: dict[int, float]) -> None:
     first = train(tmp_path / "run", ScaleConfig(num_workers=2, zero_stage=2))
-    assert first.losses == pytest.approx(curve, abs=2e-5)
+    assert first.losses == pytest.approx(curve, abs=TOLERANCE)
     second = train(
         tmp_path / "wider",
         ScaleConfig(num_workers=3, zero_stage=2),
         resume=tmp_path / "run" / "checkpoint-8",
     )
     assert second.begins == [8]
-    assert second.losses == pytest.approx({step: curve[step] for step in range(9, STEPS + 1)}, abs=2e-5)
+    assert second.losses == pytest.approx({step: curve[step] for step in range(9, STEPS + 1)}, abs=TOLERANCE)
     assert read(tmp_path / "wider" / f"checkpoint-{STEPS}").global_batch == BATCH
 
 
@@ -176,14 +179,14 @@ def test_engines_agree_and_resume_elsewhere(
     ray_cluster: Cluster, tmp_path: Path, curve: dict[int, float], stage: int | None
 ) -> None:
     first = train(tmp_path / "run", ScaleConfig(num_workers=2, zero_stage=stage))
-    assert first.losses == pytest.approx(curve, abs=2e-5)
+    assert first.losses == pytest.approx(curve, abs=TOLERANCE)
     for workers in (1, 2):
         second = train(
             tmp_path / f"on-{workers}",
             ScaleConfig(num_workers=workers, zero_stage=stage),
             resume=tmp_path / "run" / "checkpoint-8",
         )
-        assert second.losses == pytest.approx({step: curve[step] for step in range(9, STEPS + 1)}, abs=2e-5)
+        assert second.losses == pytest.approx({step: curve[step] for step in range(9, STEPS + 1)}, abs=TOLERANCE)
 
 
 def test_an_error_of_ours_ends_the_run_at_once(ray_cluster: Cluster, tmp_path: Path) -> None:
