@@ -9,57 +9,16 @@ from typing import Any
 from ..errors import InputError, InputTypeError, NotFoundError, UnknownNameError, did_you_mean
 from ..registry import Registry
 from .tokenizer_base import PreTrainedTokenizerBase
+from .tokenizer_catalog import MODEL_TYPES, PLACES, plain_name
 from .tokenizer_files import CONFIG, FAST, read_object, tokenizer_folder
 
 TOKENIZERS: Registry[type[PreTrainedTokenizerBase]] = Registry("tokenizer class")
 """Tokenizer classes by name, without "Fast"."""
 
-_PLACES = {
-    "tokenizer": ("PreTrainedTokenizer",),
-    "tokenizer_models.word_piece": (
-        "BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer", "MPNetTokenizer", "LayoutLMTokenizer",
-        "MobileBertTokenizer", "ConvBertTokenizer",
-    ),
-    "tokenizer_models.byte_level": (
-        "GPT2Tokenizer", "RobertaTokenizer", "BartTokenizer", "LongformerTokenizer", "LEDTokenizer",
-        "BlenderbotTokenizer", "DebertaTokenizer", "Qwen2Tokenizer", "GPTNeoXTokenizer", "BloomTokenizer",
-        "CohereTokenizer", "CLIPTokenizer",
-    ),
-    "tokenizer_models.sentence_piece": (
-        "T5Tokenizer", "XLMRobertaTokenizer", "CamembertTokenizer", "PegasusTokenizer", "AlbertTokenizer",
-        "DebertaV2Tokenizer", "XLNetTokenizer", "LlamaTokenizer", "GemmaTokenizer",
-    ),
-    "tokenizer_models.translation": ("MBartTokenizer", "MBart50Tokenizer", "NllbTokenizer"),
-    "tokenizer_models.marian": ("MarianTokenizer",),
-    "tokenizer_models.m2m_100": ("M2M100Tokenizer",),
-    "tokenizer_models.tapas": ("TapasTokenizer",),
-}  # fmt: skip
-for _module, _names in _PLACES.items():
+TOKENIZERS.add("PreTrainedTokenizer", target=f"{__package__}.tokenizer:PreTrainedTokenizerFast")
+for _module, _names in PLACES.items():
     for _name in _names:
-        _attribute = "PreTrainedTokenizerFast" if _name == "PreTrainedTokenizer" else _name
-        TOKENIZERS.add(_name, target=f"{__package__}.{_module}:{_attribute}")
-
-MODEL_TYPES: dict[str, str] = {
-    "albert": "Albert", "bart": "Bart", "bert": "Bert", "blenderbot": "Blenderbot", "bloom": "Bloom",
-    "camembert": "Camembert", "clip": "CLIP", "codegen": "GPT2", "cohere": "Cohere", "cohere2": "Cohere",
-    "convbert": "ConvBert", "deberta": "Deberta", "deberta-v2": "DebertaV2", "distilbert": "DistilBert",
-    "electra": "Electra", "gemma": "Gemma", "gemma2": "Gemma", "gemma3": "Gemma", "gemma3_text": "Gemma",
-    "gpt2": "GPT2", "gpt_neo": "GPT2", "gpt_neox": "GPTNeoX", "gptj": "GPT2", "layoutlm": "LayoutLM", "led": "LED",
-    "llama": "Llama", "longformer": "Longformer", "m2m_100": "M2M100", "mamba": "GPTNeoX", "marian": "Marian",
-    "mbart": "MBart", "mistral": "Llama", "mixtral": "Llama", "mobilebert": "MobileBert", "mpnet": "MPNet",
-    "mpt": "GPTNeoX", "mt5": "T5", "nllb": "Nllb", "nllb-moe": "Nllb", "olmo": "GPTNeoX", "olmo2": "GPTNeoX",
-    "opt": "GPT2", "pegasus": "Pegasus", "phi": "GPT2", "phi3": "Llama", "qwen2": "Qwen2", "qwen2_moe": "Qwen2",
-    "qwen3": "Qwen2", "qwen3_moe": "Qwen2", "roberta": "Roberta", "stablelm": "GPTNeoX", "t5": "T5", "tapas": "Tapas",
-    "umt5": "T5", "xlm-roberta": "XLMRoberta", "xlm-roberta-xl": "XLMRoberta", "xlnet": "XLNet",
-}  # fmt: skip
-"""Tokenizer classes by model_type, without "Tokenizer"; used where tokenizer_config.json names no class."""
-
-# Classes that only name another one's behaviour.
-_ALIASES = {
-    "MT5Tokenizer": "T5Tokenizer",
-    "LlamaTokenizerLegacy": "LlamaTokenizer",
-    "TokenizersBackend": "PreTrainedTokenizer",
-}
+        TOKENIZERS.add(_name, target=f"{__package__}.{_module}:{_name}")
 
 
 class AutoTokenizer:
@@ -111,13 +70,8 @@ class AutoTokenizer:
         model_type = getattr(config_class, "model_type", config_class)
         if model_type in MODEL_TYPES and not exist_ok:
             raise InputError(f"The model type {model_type!r} has a tokenizer already; pass exist_ok=True to replace it")
-        TOKENIZERS.add(_plain_name(kind.__name__), kind, replace=True)
-        MODEL_TYPES[model_type] = _plain_name(kind.__name__).removesuffix("Tokenizer")
-
-
-def _plain_name(name: str) -> str:
-    name = name.removesuffix("Fast")
-    return _ALIASES.get(name, name)
+        TOKENIZERS.add(plain_name(kind.__name__), kind, replace=True)
+        MODEL_TYPES[model_type] = plain_name(kind.__name__).removesuffix("Tokenizer")
 
 
 def _class_for_type(model_type: str) -> type[PreTrainedTokenizerBase]:
@@ -137,8 +91,8 @@ def tokenizer_class(folder: Path) -> type[PreTrainedTokenizerBase]:
     """
     config = read_object(folder / "config.json")
     named = read_object(folder / CONFIG).get("tokenizer_class") or config.get("tokenizer_class")
-    if named is not None and _plain_name(named) in TOKENIZERS:
-        return TOKENIZERS.get(_plain_name(named))
+    if named is not None and plain_name(named) in TOKENIZERS:
+        return TOKENIZERS.get(plain_name(named))
     model_type = config.get("model_type")
     has_fast = (folder / FAST).is_file()
     if named is None and model_type in MODEL_TYPES:

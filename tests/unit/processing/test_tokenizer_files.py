@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 
 import pytest
@@ -18,9 +19,12 @@ from tests.unit.processing.tokenizer_samples import (
 )
 
 from rayformers.errors import CheckpointError, InputError, InputTypeError, NotFoundError, UnknownNameError
+from rayformers.processing import tokenizer_classes
 from rayformers.processing.convert.sentence_piece_text import SentencePieces
 from rayformers.processing.tokenizer import PreTrainedTokenizerFast
-from rayformers.processing.tokenizer_auto import MODEL_TYPES, TOKENIZERS, AutoTokenizer
+from rayformers.processing.tokenizer_auto import TOKENIZERS, AutoTokenizer
+from rayformers.processing.tokenizer_base import PreTrainedTokenizerBase
+from rayformers.processing.tokenizer_catalog import BASE_NAMES, MODEL_TYPES, class_names
 from rayformers.processing.tokenizer_models.byte_level import GPT2Tokenizer
 from rayformers.processing.tokenizer_models.sentence_piece import LlamaTokenizer, T5Tokenizer, XLMRobertaTokenizer
 from rayformers.processing.tokenizer_models.word_piece import BertTokenizer
@@ -198,6 +202,13 @@ def test_the_class_is_found_without_a_tokenizer_class(tmp_path):
 
 
 def test_every_class_of_the_tables_exists():
+    for name in class_names():
+        assert issubclass(getattr(tokenizer_classes, name), PreTrainedTokenizerBase)
+    for module, names in BASE_NAMES.items():
+        for name in names:
+            assert hasattr(importlib.import_module(f"rayformers.{module}"), name)
+    with pytest.raises(AttributeError, match="NoTokenizer"):
+        _ = tokenizer_classes.NoTokenizer
     for name in TOKENIZERS:
         assert hasattr(TOKENIZERS.get(name), "from_pretrained")
     for name in MODEL_TYPES.values():
