@@ -222,7 +222,7 @@ class Attention(nn.Module):
 
     def position_bias(self, q: Tensor, k: Tensor, context: Context) -> Tensor | None:
         """What is added to the scores, broadcastable to [B, H, Q, K]; None for nothing."""
-        return None if self.bias_kind is None else context.biases[self.bias_kind]
+        return None if self.bias_kind is None else context.biases.get(self.bias_kind)
 
     def _heads(self, x: Tensor, norm: nn.Module | None = None) -> Tensor:
         """[B, T, H*E] -> [B, H, T, E], normalised."""
