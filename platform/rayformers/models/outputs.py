@@ -198,6 +198,25 @@ class CausalLMOutputWithCrossAttentions(ModelOutput):
 
 
 @dataclass
+class MambaOutput(ModelOutput):
+    """States of a state-space model and its cache."""
+
+    last_hidden_state: Tensor | None = None
+    cache_params: Any = None
+    hidden_states: Tensors = None
+
+
+@dataclass
+class MambaCausalLMOutput(ModelOutput):
+    """logits [B, T, V] of a state-space model and its cache."""
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    cache_params: Any = None
+    hidden_states: Tensors = None
+
+
+@dataclass
 class MoeModelOutputWithPast(ModelOutput):
     """States of a mixture of experts; router_logits has [B * T, experts] for each layer with experts."""
 
