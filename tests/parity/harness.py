@@ -41,6 +41,8 @@ class Case:
         name: what the tests are called after; default: the model_type.
         atol, rtol: of outputs in float32.
         skip: names of checks that do not apply.
+        last_state: whether the last recorded state is compared; version 4 of the reference gives some models' before
+            the final norm, version 5 after it, and ours is version 4's.
     """
 
     model_type: str
@@ -53,6 +55,7 @@ class Case:
     atol: float = 2e-5
     rtol: float = 1e-4
     skip: tuple[str, ...] = ()
+    last_state: bool = True
 
     def suffixes(self) -> tuple[str, ...]:
         """The classes to compare."""
@@ -228,6 +231,8 @@ class TestParity:
         flags = {"output_hidden_states": True, "output_attentions": True}
         expected = with_eager(reference)(**inputs, **flags)
         answer = ours(**inputs, **flags)
+        if not case.last_state:
+            expected, answer = ({**o, "hidden_states": o["hidden_states"][:-1]} for o in (expected, answer))
         if "attention_mask" in inputs:  # rows of padding attend differently to padding, and nobody reads them
             expected, answer = _without_padding(expected, inputs), _without_padding(answer, inputs)
         assert_equal_outputs(answer, expected, case)

@@ -38,9 +38,60 @@ def long_text(random: torch.Generator, config: Any) -> dict[str, Any]:
     return {"input_ids": torch.randint(2, config.vocab_size, (2, 190), generator=random)}
 
 
+def short_padding(random: torch.Generator, config: Any) -> dict[str, Any]:
+    """Padding near enough to the text to see it through a narrow window."""
+    inputs = text_inputs(random, config)
+    inputs["attention_mask"][:, :-2] = 1
+    return inputs
+
+
+def table_inputs(random: torch.Generator, config: Any) -> dict[str, Any]:
+    """A question of three tokens and a table of two columns with a header and two rows, some cells of two tokens."""
+    inputs = text_inputs(random, config)
+    types = torch.zeros(*inputs["input_ids"].shape, 7, dtype=torch.long)
+    types[:, 3:, 0] = 1
+    types[:, :, 1] = torch.tensor([0, 0, 0, 1, 2, 1, 1, 2, 1])
+    types[:, :, 2] = torch.tensor([0, 0, 0, 0, 0, 1, 1, 1, 2])
+    types[:, 5:, 4:6] = torch.tensor([[1, 2], [1, 2], [1, 1], [2, 1]])
+    inputs["attention_mask"][:2] = 1
+    return {**inputs, "token_type_ids": types}
+
+
+def cells(random: torch.Generator, config: Any, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Which tokens are the answer; none for the last table."""
+    labels = torch.zeros_like(inputs["input_ids"])
+    labels[0, 5:7] = 1
+    labels[1, 7] = 1
+    return {**inputs, "labels": labels}
+
+
+def operations(random: torch.Generator, config: Any, inputs: dict[str, Any]) -> dict[str, Any]:
+    """And by which operation."""
+    return {**cells(random, config, inputs), "aggregation_labels": torch.tensor([0, 2, 3])}
+
+
+def weak_answers(random: torch.Generator, config: Any, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Numbers alone: one that a cell may hold, one that must be computed, and no number."""
+    values = torch.full(inputs["input_ids"].shape, float("nan"))
+    values[:, 5:] = torch.tensor([3.0, 3.0, 40.0, 8.0])
+    scale = torch.ones_like(values)
+    scale[:, 5:7] = 2.0
+    answers = {"float_answer": torch.tensor([3.0, 40.0, float("nan")]), "numeric_values": values}
+    return {**cells(random, config, inputs), **answers, "numeric_values_scale": scale}
+
+
 SIZES = {
     "vocab_size": 61, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 48,
     "max_position_embeddings": 24,
+}  # fmt: skip
+MODERN = {
+    "vocab_size": 61, "hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 40,
+    "max_position_embeddings": 64, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "cls_token_id": 1,
+    "sep_token_id": 2,
+}  # fmt: skip
+TABLE = {
+    "vocab_size": 61, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48,
+    "max_position_embeddings": 24, "type_vocab_sizes": [3, 8, 8, 2, 8, 8, 10], "max_num_rows": 6, "max_num_columns": 5,
 }  # fmt: skip
 HEADS = ("ForSequenceClassification", "ForMultipleChoice", "ForTokenClassification", "ForQuestionAnswering")
 CASES = (
@@ -168,5 +219,62 @@ CASES = (
         },
         heads=("Model", "ForMaskedLM", "ForMultipleChoice"),
         inputs=with_segments,
+    ),
+    Case(model_type="modernbert", config={**MODERN, "local_attention": 8}, last_state=False),
+    Case(
+        model_type="modernbert",
+        name="modernbert-mean",
+        config={
+            **MODERN,
+            "local_attention": 4,
+            "classifier_pooling": "mean",
+            "norm_bias": True,
+            "attention_bias": True,
+            "mlp_bias": True,
+            "classifier_bias": True,
+            "decoder_bias": False,
+            "global_attn_every_n_layers": 2,
+            "sparse_prediction": True,
+        },
+        heads=("ForMaskedLM", "ForSequenceClassification"),
+        inputs=short_padding,
+        last_state=False,
+    ),
+    Case(model_type="tapas", config=TABLE, inputs=table_inputs, head_inputs={"ForQuestionAnswering": cells}),
+    Case(
+        model_type="tapas",
+        name="tapas-operations",
+        config={
+            **TABLE,
+            "num_aggregation_labels": 4,
+            "temperature": 0.7,
+            "reset_position_index_per_cell": False,
+            "allow_empty_column_selection": True,
+            "average_logits_per_cell": True,
+        },
+        heads=("ForQuestionAnswering",),
+        inputs=table_inputs,
+        head_inputs={"ForQuestionAnswering": operations},
+    ),
+    *(
+        Case(
+            model_type="tapas",
+            name=f"tapas-weak-{average}",
+            config={
+                **TABLE,
+                "num_aggregation_labels": 4,
+                "use_answer_as_supervision": True,
+                "huber_loss_delta": 25.0,
+                "cell_selection_preference": 0.7,
+                "average_approximation_function": average,
+                "answer_loss_cutoff": cutoff,
+                "use_normalized_answer_loss": average == "first_order",
+                "aggregation_temperature": 0.6,
+            },
+            heads=("ForQuestionAnswering",),
+            inputs=table_inputs,
+            head_inputs={"ForQuestionAnswering": weak_answers},
+        )
+        for average, cutoff in (("ratio", 60.0), ("first_order", None), ("second_order", None))
     ),
 )
