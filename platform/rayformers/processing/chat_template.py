@@ -105,8 +105,8 @@ def render_chats(
     for chat in chats:
         try:
             text = compiled.render(messages=chat, __fences__=mark_assistant, **shared)
-        except jinja2.TemplateError as error:
-            raise InputError(f"The chat template refused this chat: {error.message}") from error
+        except (jinja2.TemplateError, TypeError, ValueError, LookupError, ArithmeticError) as error:
+            raise InputError(f"The chat template refused this chat: {error}") from error
         text, found = _unfence(text) if mark_assistant else (text, [])
         texts.append(_cut_after_final_message(text, chat) if continue_final_message else text)
         spans.append(found)

@@ -90,6 +90,7 @@ def test_what_templates_can_use(tokenizer):
     ("template", "message"),
     [
         ("{{ raise_exception('roles must alternate') }}", "roles must alternate"),
+        ("{{ messages[0].content + none }}", "refused"),
         ("{% for %}", "no valid Jinja template"),
         ("{{ messages.__class__.__mro__[1].__subclasses__() }}", "refused"),
         ("{{ messages.append(1) }}", "refused"),
