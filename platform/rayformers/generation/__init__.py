@@ -58,6 +58,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     ),
     "nn.cache_layers": ("CacheLayerMixin", "DynamicLayer", "SlidingWindowLayer", "StaticLayer"),
     "nn.cache_offload": ("OffloadedCacheProcessor",),
+    "nn.cache_states": ("MambaCache",),
     "nn.cache_quantized": (
         "CacheConfig", "HQQQuantizedCache", "HQQQuantizedCacheProcessor", "QuantizedCache", "QuantizedCacheConfig",
         "QuantizedCacheProcessor", "QuantoQuantizedCache", "QuantoQuantizedCacheProcessor",
