@@ -6,6 +6,7 @@ Shape letters: B batch, H heads, Q query positions, K key positions.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -73,6 +74,9 @@ class _Biases(dict[str, Tensor]):
     def __init__(self, tables: nn.ModuleList, numbers: Tensor, mask: Tensor | None) -> None:
         super().__init__()
         self.tables, self.numbers, self.hidden = tables, numbers, None if mask is None else ~mask
+
+    def get(self, kind: str, default: Any = None) -> Any:
+        return self[kind] if kind.startswith("relative.") else default
 
     def __missing__(self, kind: str) -> Tensor:
         table = self.tables[int(kind.rpartition(".")[2])]

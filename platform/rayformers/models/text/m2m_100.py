@@ -1,4 +1,4 @@
-"""M2M100 (Fan et al. 2020, arXiv:2010.11125) and NLLB-200 (arXiv:2207.04672): translation between 100 and 200 languages.
+"""M2M100 (Fan et al. 2020, arXiv:2010.11125) and NLLB-200 (arXiv:2207.04672): translation between many languages.
 
 Hub: facebook/m2m100_418M, facebook/nllb-200-distilled-600M.
 """
