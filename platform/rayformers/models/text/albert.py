@@ -64,7 +64,7 @@ class SharedStack(Stack):
         self.order = tuple(int(number / repeats) for number in range(config.num_hidden_layers))
 
     def sequence(self) -> Iterable[nn.Module]:
-        return [inner for number in self.order for inner in self.layers[number]]  # type: ignore[union-attr]
+        return [inner for number in self.order for inner in self.layers[number]]  # type: ignore[attr-defined]
 
 
 class Albert(Encoder):

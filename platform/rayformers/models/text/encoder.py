@@ -141,7 +141,7 @@ class Encoder(nn.Module):
         config: Any,
         *,
         pooler: bool = True,
-        embed: Callable[[Any], TextEmbedding] = TextEmbedding,
+        embed: Callable[[Any], nn.Module] = TextEmbedding,
         stack: nn.Module | None = None,
         project: int | None = None,
     ) -> None:

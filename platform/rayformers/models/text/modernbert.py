@@ -262,7 +262,7 @@ class OnSummary:
         return states[:, 0]
 
 
-class TextClassifier(OnSummary, SequenceClassifier):
+class TextClassifier(OnSummary, SequenceClassifier):  # type: ignore[misc]
     """Classes of texts: logits [B, labels]."""
 
     def __init__(self, config: ModernBertConfig, backbone: nn.Module) -> None:
@@ -271,7 +271,7 @@ class TextClassifier(OnSummary, SequenceClassifier):
         drawn(self.classifier, config.hidden_size**-0.5)
 
 
-class ChoiceClassifier(OnSummary, MultipleChoice):
+class ChoiceClassifier(OnSummary, MultipleChoice):  # type: ignore[misc]
     """One score for each choice: logits [B, choices]."""
 
     def __init__(self, config: ModernBertConfig, backbone: nn.Module) -> None:
@@ -286,7 +286,7 @@ class ChoiceClassifier(OnSummary, MultipleChoice):
         return states[torch.arange(len(states), device=states.device), mask.argmax(dim=-1)]
 
 
-class Tagger(OnStates, TokenClassifier):
+class Tagger(OnStates, TokenClassifier):  # type: ignore[misc]
     """Classes of tokens: logits [B, T, labels]."""
 
     def __init__(self, config: ModernBertConfig, backbone: nn.Module) -> None:
@@ -295,7 +295,7 @@ class Tagger(OnStates, TokenClassifier):
         drawn(self.classifier, config.hidden_size**-0.5)
 
 
-class Reader(OnStates, SpanExtractor):
+class Reader(OnStates, SpanExtractor):  # type: ignore[misc]
     """Where an answer starts and ends: logits [B, T] each."""
 
     def __init__(self, config: ModernBertConfig, backbone: nn.Module) -> None:
