@@ -194,8 +194,8 @@ class PretrainedConfig:
     def to_diff_dict(self) -> dict[str, Any]:
         """The keys of the architecture, and of the common ones those that differ from their defaults."""
         common = PretrainedConfig()
-        defaults = {entry.name: entry.default for entry in fields(PretrainedConfig)}
-        own = {e.name for e in fields(self) if e.name not in defaults or e.default != defaults[e.name]}
+        defaults = {entry.name: (entry.default, entry.default_factory) for entry in fields(PretrainedConfig)}
+        own = {e.name for e in fields(self) if (e.default, e.default_factory) != defaults.get(e.name)}
         values = self.to_dict()
         return {
             name: value

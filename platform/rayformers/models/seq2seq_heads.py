@@ -188,8 +188,7 @@ class AlignedLM(CausalLM):
         output = super().forward(outputs, inputs, logits_to_keep=logits_to_keep)
         if labels is None:
             return output
-        assert output.logits is not None
-        loss = losses.token_cross_entropy(output.logits, labels, num_items=num_items_in_batch)
+        loss = losses.token_cross_entropy(output["logits"], labels, num_items=num_items_in_batch)
         return CausalLMOutputWithCrossAttentions(loss=loss, **dict(output))
 
 

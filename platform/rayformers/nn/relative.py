@@ -56,7 +56,7 @@ class RelativeBias(nn.Module):
             keys: number of key positions.
             mask: boolean, broadcastable to [B, H, Q, K]; True = attend.
         """
-        device = self.tables[0].weight.device
+        device = next(self.parameters()).device
         query = torch.arange(seen, seen + queries, device=device)[:, None]
         distance = torch.arange(keys, device=device)[None] - query
         numbers = buckets_of(

@@ -17,6 +17,8 @@ class UMT5Config(MT5Config):
 
     model_type: ClassVar[str] = "umt5"
 
+    tie_word_embeddings: bool = True
+
     def _scales(self) -> bool:
         return self.tie_word_embeddings
 
