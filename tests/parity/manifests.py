@@ -33,9 +33,9 @@ def derive(architecture: str, config: Mapping[str, Any]) -> Shapes:
     tensors: dict[str, torch.Tensor] = {}
     tied = getattr(model, "all_tied_weights_keys", None) or {}
     for name, tensor in model.state_dict(keep_vars=True).items():
-        if id(tensor) not in seen and name not in tied:
+        if name not in tied and id(tensor) not in seen:
             tensors[name] = tensor.detach()
-        seen.add(id(tensor))
+            seen.add(id(tensor))
     tensors = revert_weight_conversion(model, tensors)  # version 5 names some modules otherwise in memory than in files
     return {name: (str(tensor.dtype).removeprefix("torch."), list(tensor.shape)) for name, tensor in tensors.items()}
 
