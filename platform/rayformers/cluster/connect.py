@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ..errors import ConfigError, ResourceError
-from .runtime_env import JOB_CONFIG_VARIABLE, runtime_env, without_inherited
+from .runtime_env import JOB_CONFIG_VARIABLE, path_with_tools, runtime_env, without_inherited
 
 DATA_CPUS = 2
 """Logical CPUs that a run needs beside its workers, for data tasks and the run's own actors. With none, it hangs."""
@@ -117,6 +117,8 @@ def connect(
         "logging_level": logging.ERROR,
     }
     if target == "local":
+        # The new node's processes inherit it: a submitted job's `python` is then this one.
+        os.environ["PATH"] = path_with_tools()
         options |= {
             "num_cpus": max(num_cpus or 0, os.cpu_count() or 1),
             "num_gpus": num_gpus,
