@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Generator, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -104,8 +105,9 @@ class Pipeline:
         """Units with equal keys can share a batch: those whose tensors have equal shapes, but for padding."""
         if not isinstance(model_inputs, Mapping):
             return None
+        padded = self.padded_inputs
         return tuple(
-            (name, tuple(value.shape[2:]) if name in self.padded_inputs else tuple(value.shape[1:]), value.dtype)
+            (name, value.shape[2:] if name in padded else value.shape[1:], value.dtype)
             for name, value in sorted(model_inputs.items())
             if isinstance(value, Tensor)
         )
@@ -166,7 +168,12 @@ class Pipeline:
             for item in items:
                 yield self.run_single(item, *merged)
             return
-        source = batching.Source(items, batch_size * batching.LOOK_AHEAD_BATCHES)
+        look_ahead = batch_size * batching.LOOK_AHEAD_BATCHES
+        if isinstance(items, (list, tuple)):  # nothing to wait for
+            for start in range(0, len(items), look_ahead):
+                yield from self._group(list(items[start : start + look_ahead]), batch_size, *merged)
+            return
+        source = batching.Source(items, look_ahead, enough=batch_size)
         try:
             for group in source:
                 yield from self._group(group, batch_size, *merged)
@@ -210,12 +217,13 @@ class Pipeline:
     def collate(self, units: list[dict[str, Any]]) -> dict[str, Any]:
         """Model inputs of several units as one batch; values that are no tensors become lists."""
         batch: dict[str, Any] = {}
+        padded, side = self.padded_inputs, self.padding_side
         for name in units[0]:
             values = [unit[name] for unit in units]
             if not isinstance(values[0], Tensor):
                 batch[name] = values
-            elif name in self.padded_inputs:
-                batch[name] = pad_together(values, self.padded_inputs[name], self.padding_side)
+            elif name in padded:
+                batch[name] = pad_together(values, padded[name], side)
             else:
                 batch[name] = torch.cat(values)
         return batch
@@ -227,27 +235,13 @@ class Pipeline:
 
     def unbatch(self, outputs: Any, inputs: list[dict[str, Any]]) -> list[Any]:
         """The outputs of each unit of a batch, sequences cut back to the unit's own length."""
-        lengths = [self._length(unit) for unit in inputs]
-        longest = max(lengths)
+        padded = self.padded_inputs
+        lengths = [_length(unit, padded) for unit in inputs]
+        cut = _Cut(names={*self.sequence_outputs, *padded}, longest=max(lengths), left=self.padding_side == "left")
         return [
-            {name: self._part(name, value, row, lengths[row], longest) for name, value in outputs.items()}
-            for row in range(len(inputs))
+            {name: cut.part(name, value, row, length) for name, value in outputs.items()}
+            for row, length in enumerate(lengths)
         ]
-
-    def _length(self, unit: dict[str, Any]) -> int:
-        return next((value.shape[1] for name, value in unit.items() if name in self.padded_inputs), 0)
-
-    def _part(self, name: str, value: Any, row: int, length: int, longest: int) -> Any:
-        if isinstance(value, tuple):
-            return tuple(self._part(name, item, row, length, longest) for item in value)
-        if isinstance(value, list):
-            return value[row]
-        if not isinstance(value, Tensor) or value.ndim == 0:
-            return value
-        part = value[row : row + 1]
-        if name in (*self.sequence_outputs, *self.padded_inputs) and length < longest:
-            return part[:, :length] if self.padding_side == "right" else part[:, longest - length :]
-        return part
 
     # -- helpers ------------------------------------------------------------------------------------------------
 
@@ -329,9 +323,36 @@ class ChunkPipeline(Pipeline):
         return self.postprocess(outputs, **post)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Cut:
+    """Cuts a batch's outputs into those of its units: one row each, sequences without their padding."""
+
+    names: set[str]
+    longest: int
+    left: bool
+
+    def part(self, name: str, value: Any, row: int, length: int) -> Any:
+        if isinstance(value, tuple):
+            return tuple(self.part(name, item, row, length) for item in value)
+        if isinstance(value, list):
+            return value[row]
+        if not isinstance(value, Tensor) or value.ndim == 0:
+            return value
+        part = value[row : row + 1]
+        if length == self.longest or name not in self.names:
+            return part
+        return part[:, self.longest - length :] if self.left else part[:, :length]
+
+
+def _length(unit: Mapping[str, Any], padded: Mapping[str, Any]) -> int:
+    return next((value.shape[1] for name, value in unit.items() if name in padded), 0)
+
+
 def pad_together(values: list[Tensor], fill: float, side: str) -> Tensor:
     """Tensors [1, T_i, ...] as one [B, max T_i, ...], shorter ones filled at `side`."""
     longest = max(value.shape[1] for value in values)
+    if all(value.shape[1] == longest for value in values):
+        return torch.cat(values)
     out = values[0].new_full((len(values), longest, *values[0].shape[2:]), fill)
     for row, value in enumerate(values):
         length = value.shape[1]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -18,6 +19,8 @@ LOOK_AHEAD_BATCHES = 16
 """How many batches' worth of items are read before they are sorted."""
 MAX_PADDING = 0.25
 """Largest share of padding that a batch may have before a shorter unit starts a new one."""
+LINGER_S = 0.005
+"""How long a group that is smaller than one batch waits for further items."""
 _END = object()
 
 
@@ -44,10 +47,11 @@ class Source(Iterator[list[T]]):
     Args:
         items: read in a background thread.
         limit: largest group, and how far the thread reads ahead.
+        enough: a group of fewer items waits a moment for more.
     """
 
-    def __init__(self, items: Iterable[T], limit: int) -> None:
-        self.limit = limit
+    def __init__(self, items: Iterable[T], limit: int, enough: int = 1) -> None:
+        self.limit, self.enough = limit, enough
         self._queue: queue.Queue[Any] = queue.Queue(maxsize=limit)
         self._stop = threading.Event()
         self._ended = False
@@ -76,11 +80,14 @@ class Source(Iterator[list[T]]):
         if self._ended:
             raise StopIteration
         group: list[T] = []
+        deadline = 0.0
         while len(group) < self.limit:
+            patience = None if not group else max(0.0, deadline - time.monotonic()) if len(group) < self.enough else 0.0
             try:
-                item, error = self._queue.get(block=not group)
+                item, error = self._queue.get(block=patience != 0.0, timeout=patience)
             except queue.Empty:
                 break
+            deadline = deadline or time.monotonic() + LINGER_S
             if item is _END:
                 self._ended = True
                 if error is not None and not group:

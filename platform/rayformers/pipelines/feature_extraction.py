@@ -31,6 +31,10 @@ class FeatureExtractionPipeline(TextPipeline):
     def preprocess(self, inputs: Any, **options: Any) -> dict[str, Any]:
         return dict(self.tokenizer(check_text(inputs, "feature-extraction"), return_tensors="pt", **options))
 
+    def preprocess_many(self, items: list[Any], **options: Any) -> list[list[Any]]:
+        texts = [check_text(item, "feature-extraction") for item in items]
+        return [[unit] for unit in self.tokenize_many(texts, **options)]
+
     def _forward(self, model_inputs: dict[str, Any]) -> Any:
         outputs = self.model(**self.model_inputs(model_inputs))
         return {"last_hidden_state": outputs[0]}

@@ -39,8 +39,8 @@ class TextPipeline(Pipeline):
     def tokenize_many(self, texts: list[Any], **options: Any) -> list[dict[str, Tensor]]:
         """One tokenizer call for several texts: model inputs [1, T] of each."""
         encoded = self.tokenizer(texts, **options)
-        names = list(encoded.keys())
-        return [{name: torch.tensor([encoded[name][row]]) for name in names} for row in range(len(texts))]
+        columns = {name: encoded[name] for name in encoded.keys()}  # noqa: SIM118 - a BatchEncoding iterates otherwise
+        return [{name: torch.tensor([rows[row]]) for name, rows in columns.items()} for row in range(len(texts))]
 
     def model_inputs(self, unit: Mapping[str, Any]) -> dict[str, Any]:
         """The part of a unit that the model takes."""
