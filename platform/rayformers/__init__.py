@@ -8,13 +8,17 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from . import guide_paths as _guide_paths
 from .generation import NAMES as _GENERATION
 from .models.catalog import AUTO_CLASSES, class_names
+from .processing import tokenizer_catalog as _tokenizers
 
 __version__ = "0.1.0"
 
 _NAMES: dict[str, tuple[str, ...]] = {
     **_GENERATION,
+    **_tokenizers.BASE_NAMES,
+    "processing.tokenizer_classes": _tokenizers.class_names(),
     "errors": ("PipelineException", "RayformersError"),
     "models.auto": ("AutoConfig", *AUTO_CLASSES),
     "models.base": ("PreTrainedModel",),
@@ -22,11 +26,32 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "models.loading": ("load_sharded_checkpoint",),
     "models.outputs": ("ModelOutput",),
     "pipelines": ("TASKS", "ChunkPipeline", "Pipeline", "pipeline"),
+    "pipelines.feature_extraction": ("FeatureExtractionPipeline",),
+    "pipelines.fill_mask": ("FillMaskPipeline",),
+    "pipelines.image_classification": ("ImageClassificationPipeline",),
+    "pipelines.image_feature_extraction": ("ImageFeatureExtractionPipeline",),
+    "pipelines.question_answering": ("QuestionAnsweringArgumentHandler", "QuestionAnsweringPipeline", "SquadExample"),
+    "pipelines.table_question_answering": (
+        "TableQuestionAnsweringArgumentHandler",
+        "TableQuestionAnsweringPipeline",
+    ),
+    "pipelines.text2text_generation": (
+        "SummarizationPipeline",
+        "Text2TextGenerationPipeline",
+        "TranslationPipeline",
+    ),
+    "pipelines.text_classification": ("TextClassificationPipeline",),
+    "pipelines.text_generation": ("TextGenerationPipeline",),
+    "pipelines.token_classification": ("AggregationStrategy", "TokenClassificationPipeline"),
+    "pipelines.zero_shot_classification": (
+        "ZeroShotClassificationArgumentHandler",
+        "ZeroShotClassificationPipeline",
+    ),
     "processing.image_auto": ("AutoImageProcessor",),
-    "processing.tokenizer_auto": ("AutoTokenizer",),
     "processing.image": ("BaseImageProcessor", "BatchFeature", "ImageProcessor", "ViTImageProcessor"),
     "training": ("EvalPrediction", "ScaleConfig", "Trainer", "TrainingArguments", "load_job", "run_job"),
 }
+_guide_paths.install()
 _OWNERS = {name: module for module, names in _NAMES.items() for name in names}
 _ARCHITECTURE_NAMES = class_names()
 
