@@ -85,11 +85,15 @@ class BeamHypotheses:
 class BeamScorer:
     """Base of beam scorers."""
 
-    def process(self, input_ids: Tensor, next_scores: Tensor, next_tokens: Tensor, next_indices: Tensor, **more: Any) -> Any:
+    def process(
+        self, input_ids: Tensor, next_scores: Tensor, next_tokens: Tensor, next_indices: Tensor, **more: Any
+    ) -> Any:
         """Sort candidates [P, K] into texts that end and beams that go on."""
         raise NotImplementedError
 
-    def finalize(self, input_ids: Tensor, next_scores: Tensor, next_tokens: Tensor, next_indices: Tensor, **more: Any) -> Any:
+    def finalize(
+        self, input_ids: Tensor, next_scores: Tensor, next_tokens: Tensor, next_indices: Tensor, **more: Any
+    ) -> Any:
         """The best texts of every prompt."""
         raise NotImplementedError
 
@@ -169,7 +173,8 @@ class BeamSearchScorer(BeamScorer):
         prompts = len(self._beam_hyps) // self.num_beam_groups
         if prompts != input_ids.shape[0] // self.group_size:
             raise InputError(
-                f"There are {input_ids.shape[0]} beams; the scorer expects {prompts} prompts of {self.group_size} beams."
+                f"There are {input_ids.shape[0]} beams; the scorer expects {prompts} prompts of "
+                f"{self.group_size} beams."
             )
         ends = _list(eos_token_id)
         rows: list[list[tuple[float, int, int]]] = []
@@ -178,7 +183,7 @@ class BeamSearchScorer(BeamScorer):
             number = prompt * self.num_beam_groups + group_index
             if self._done[number]:
                 if not ends or pad_token_id is None:
-                    raise InputError("A prompt is done: eos_token_id and pad_token_id must be given to go on with the others.")
+                    raise InputError("A prompt is done: give eos_token_id and pad_token_id to go on with the others.")
                 rows.append([(0.0, int(pad_token_id), 0)] * self.group_size)
                 continue
             kept: list[tuple[float, int, int]] = []
@@ -194,11 +199,14 @@ class BeamSearchScorer(BeamScorer):
                     break
             if len(kept) < self.group_size:
                 raise InputError(
-                    f"Of {len(tokens)} candidates, {len(tokens) - len(kept)} end the text; {self.group_size} must go on. "
+                    f"Of {len(tokens)} candidates, {len(tokens) - len(kept)} end the text; {self.group_size} must "
+                    "go on. "
                     "Give more candidates: (1 + number of end tokens) x beams."
                 )
             rows.append(kept)
-            self._done[number] = self._beam_hyps[number].is_done(max(scores), input_ids.shape[-1] + 1, decoder_prompt_len)
+            self._done[number] = self._beam_hyps[number].is_done(
+                max(scores), input_ids.shape[-1] + 1, decoder_prompt_len
+            )
         return _answer(rows, next_scores, next_tokens, next_indices, input_ids.device)
 
     def _may_end(self, tokens: Tensor) -> bool:

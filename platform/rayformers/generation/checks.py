@@ -74,7 +74,8 @@ def _beams(config: Any) -> None:
     returned, beams = config.num_return_sequences or 1, config.num_beams or 1
     if returned > 1 and beams == 1 and not config.do_sample:
         raise ConfigError(
-            f"num_return_sequences is {returned}, but greedy search finds one. Set do_sample=True, or num_beams >= {returned}."
+            f"num_return_sequences is {returned}, but greedy search finds one. Set do_sample=True, "
+            f"or num_beams >= {returned}."
         )
     if returned > 1 and 1 < beams < returned:
         raise ConfigError(f"num_return_sequences ({returned}) must not exceed num_beams ({beams}).")

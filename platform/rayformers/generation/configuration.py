@@ -7,7 +7,7 @@ import json
 import os
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import ConfigError, NotFoundError
 from ..hub import read_json, resolve
@@ -59,16 +59,21 @@ class GenerationConfig:
                 setattr(self, name, value)
         self.validate()
 
+    if TYPE_CHECKING:  # parameters are attributes that DEFAULTS names
+
+        def __setattr__(self, name: str, value: Any) -> None: ...
+
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"GenerationConfig has no parameter {name!r}.")
 
     def _adopt_dictionaries(self) -> None:
-        if isinstance(self.watermarking_config, dict):
-            synthid = "ngram_len" in self.watermarking_config
+        own = self.__dict__
+        if isinstance(own["watermarking_config"], dict):
+            synthid = "ngram_len" in own["watermarking_config"]
             kind = SynthIDTextWatermarkingConfig if synthid else WatermarkingConfig
-            self.watermarking_config = kind.from_dict(self.watermarking_config)
-        if isinstance(self.compile_config, dict):
-            self.compile_config = CompileConfig(**self.compile_config)
+            own["watermarking_config"] = kind.from_dict(own["watermarking_config"])
+        if isinstance(own["compile_config"], dict):
+            own["compile_config"] = CompileConfig(**own["compile_config"])
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, GenerationConfig) and self.to_json_string(
@@ -175,7 +180,7 @@ class GenerationConfig:
         return {
             name: value
             for name, value in self.to_dict().items()
-            if name not in DEFAULTS and value not in (None, {}) or name in DEFAULTS and value != DEFAULTS[name]
+            if (value != DEFAULTS[name] if name in DEFAULTS else value not in (None, {}))
         }
 
     def to_json_string(self, use_diff: bool = True, ignore_metadata: bool = False) -> str:

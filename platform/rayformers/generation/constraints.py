@@ -98,7 +98,9 @@ class DisjunctiveConstraint(Constraint):
 
     def __init__(self, nested_token_ids: list[list[int]]) -> None:
         if not isinstance(nested_token_ids, list) or not nested_token_ids:
-            raise ConfigError(f"nested_token_ids is {nested_token_ids!r}; expected a non-empty list of lists of token ids.")
+            raise ConfigError(
+                f"nested_token_ids is {nested_token_ids!r}; expected a non-empty list of lists of token ids."
+            )
         for words in nested_token_ids:
             _tokens("nested_token_ids", words)
         for word in nested_token_ids:

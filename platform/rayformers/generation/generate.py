@@ -69,9 +69,7 @@ def generate(
         InputError: the prompt is empty, too long, or an argument is unknown.
     """
     if not model.can_generate():
-        raise InputError(
-            f"{type(model).__name__} does not generate. Use a class with a language modelling head (AutoModelForCausalLM)."
-        )
+        raise InputError(f"{type(model).__name__} does not generate. Use a class with a language modelling head.")
     length_given = options.get("max_length") is not None
     config, options = settings(model, generation_config, options, use_model_defaults)
     mode = config.get_generation_mode(assistant_model)
@@ -138,10 +136,11 @@ def settings(
     if given is not None and use_model_defaults is not False:
         for name, value in own.__dict__.items():
             default = DEFAULTS.get(name)
-            asks = not name.startswith("_") and name not in ("transformers_version", "generation_kwargs")
-            if asks and getattr(config, name, None) == default and value != default:
-                if name != "cache_implementation" or value != "hybrid":
-                    setattr(config, name, value)
+            if name.startswith("_") or name in ("transformers_version", "generation_kwargs"):
+                continue
+            hybrid = name == "cache_implementation" and value == "hybrid"
+            if getattr(config, name, None) == default and value != default and not hybrid:
+                setattr(config, name, value)
         if config.temperature == 0.0:
             config.do_sample = False
     elif given is not None:

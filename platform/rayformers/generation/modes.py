@@ -32,15 +32,13 @@ def choose_mode(config: Any, assistant_model: Any = None) -> GenerationMode:
         ConfigError: two modes are asked for at once.
     """
     mode = _without_helpers(config)
-    if (
-        assistant_model is not None
-        or config.prompt_lookup_num_tokens is not None
-        or config.assistant_early_exit is not None
-    ):
+    drafts = (assistant_model, config.prompt_lookup_num_tokens, config.assistant_early_exit)
+    if any(draft is not None for draft in drafts):
         if mode not in _ONE_BEAM:
             raise ConfigError(
-                f"Assisted generation (assistant_model, prompt_lookup_num_tokens, assistant_early_exit) works with greedy "
-                f"search and sampling; the other settings ask for {mode}. Set num_beams=1 and leave penalty_alpha out."
+                f"Assisted generation (assistant_model, prompt_lookup_num_tokens, assistant_early_exit) works with "
+                f"greedy search and sampling; the other settings ask for {mode}. Set num_beams=1 and leave "
+                "penalty_alpha out."
             )
         mode = GenerationMode.ASSISTED_GENERATION
     if config.dola_layers is not None:

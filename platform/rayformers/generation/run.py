@@ -58,7 +58,7 @@ class Recorder:
 
     def add_layers(self, output: ModelOutput) -> None:
         """Keep attentions and states of one step."""
-        decoder = "decoder_" if "decoder_attentions" in type(output).__dataclass_fields__ else ""
+        decoder = "decoder_" if hasattr(output, "decoder_attentions") else ""
         if self.attentions is not None and self.cross_attentions is not None:
             self.attentions.append(output.get(f"{decoder}attentions"))
             self.cross_attentions.append(output.get("cross_attentions"))
@@ -86,7 +86,7 @@ class Run:
     extra: dict[str, Any] = field(default_factory=dict)
     """Arguments of some modes: assistant_model, tokenizers, the encoder's input."""
 
-    def forward(self, ids: Tensor, **more: Any) -> ModelOutput:
+    def forward(self, ids: Tensor, **more: Any) -> Any:
         """Run the model on what of ids it has not seen, recording what was asked for."""
         return self.decoder(ids, **{**self.recorder.flags, **more})
 

@@ -178,8 +178,8 @@ def cache_of(model: Any, config: Any, mode: GenerationMode, rows: int, length: i
     if given is not None:
         if config.cache_implementation is not None:
             raise ConfigError(
-                f"A cache was given as past_key_values and cache_implementation={config.cache_implementation!r} asks for "
-                "another one. Leave one out."
+                f"A cache was given as past_key_values and cache_implementation="
+                f"{config.cache_implementation!r} asks for another one. Leave one out."
             )
         if isinstance(given, (tuple, list)):
             kind = EncoderDecoderCache if model.config.is_encoder_decoder else DynamicCache

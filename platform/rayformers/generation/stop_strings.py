@@ -7,6 +7,7 @@ the string ended within it. Any match spans at most S tokens, so only the last S
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -72,21 +73,17 @@ def stop_table(tokenizer: Any, stop_strings: tuple[str, ...]) -> StopTable:
 def token_texts(tokenizer: Any) -> list[str]:
     """The text of every token in the middle of a sentence; one more, empty, for ids beyond the vocabulary."""
     vocabulary = tokenizer.get_vocab()
-    try:
+    with suppress(KeyError, TypeError):
         size, texts = _texts[tokenizer]
         if size == len(vocabulary):
             return texts
-    except (KeyError, TypeError):
-        pass
     base = tokenizer.convert_ids_to_tokens(tokenizer(_PREFIX, add_special_tokens=False)["input_ids"])
     texts = [""] * (max(vocabulary.values()) + 2)
     for token, number in vocabulary.items():
         text = tokenizer.convert_tokens_to_string([*base, token])
         texts[number] = text[text.index(_PREFIX) + len(_PREFIX) :]
-    try:
+    with suppress(TypeError):  # a tokenizer that cannot be weakly referenced is read again next time
         _texts[tokenizer] = (len(vocabulary), texts)
-    except TypeError:  # a tokenizer that cannot be weakly referenced is read again next time
-        pass
     return texts
 
 

@@ -70,7 +70,7 @@ class TextStreamer(BaseStreamer):
 
     def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
         """Print text that will not change any more, at the end with a new line."""
-        print(text, flush=True, end="\n" if stream_end else "")
+        print(text, flush=True, end="\n" if stream_end else "")  # noqa: T201 - printing is what it is for
 
 
 def _is_ideograph(character: str) -> bool:

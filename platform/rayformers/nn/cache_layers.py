@@ -110,8 +110,8 @@ class DynamicLayer(CacheLayerMixin):
             self._buffers, self._length = (keys, values), keys.shape[-2]
             return keys, values
         if torch.is_grad_enabled() and (keys.requires_grad or self._buffers[0].requires_grad):
-            old = self.keys, self.values
-            self._buffers = (torch.cat((old[0], keys), -2), torch.cat((old[1], values), -2))  # type: ignore[list-item, arg-type]
+            old_keys, old_values = (buffer[..., : self._length, :] for buffer in self._buffers)
+            self._buffers = (torch.cat((old_keys, keys), -2), torch.cat((old_values, values), -2))
             self._length = self._buffers[0].shape[-2]
             return self._buffers
         needed = self._length + keys.shape[-2]
@@ -201,6 +201,7 @@ class SlidingWindowLayer(CacheLayerMixin):
             return
         if self._seen > self._length:
             raise InputError(
-                "A sliding cache cannot go back: positions have left its window. Use cache_implementation='dynamic_full'."
+                "A sliding cache cannot go back: positions have left its window. Use "
+                "cache_implementation='dynamic_full'."
             )
         self._length = self._seen = max(0, length)

@@ -194,7 +194,8 @@ class QuantizedCacheProcessor(CacheProcessor):
     def crop(self, length: int) -> None:
         if any(store.tokens > length for store in self.stores.values()):
             raise ConfigError(
-                "A quantised cache cannot be cut back into positions that are packed already. Use cache_implementation='dynamic'."
+                "A quantised cache cannot be cut back into positions that are packed already. Use "
+                "cache_implementation='dynamic'."
             )
 
     def reset(self) -> None:

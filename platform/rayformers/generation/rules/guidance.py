@@ -23,7 +23,8 @@ class ClassifierFreeGuidanceLogitsProcessor(LogitsProcessor):
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         if len(scores) != 2 * len(input_ids):
             raise InputError(
-                f"Guidance needs two rows of scores for each row of tokens; there are {len(scores)} and {len(input_ids)}."
+                f"Guidance needs two rows of scores for each row of tokens; there are {len(scores)} "
+                f"and {len(input_ids)}."
             )
         conditional, unconditional = scores.chunk(2)
         return unconditional + (conditional - unconditional) * self.guidance_scale

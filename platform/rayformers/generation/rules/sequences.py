@@ -101,7 +101,8 @@ class PrefixConstrainedLogitsProcessor(LogitsProcessor):
             allowed = self.allowed(row // self.num_beams, tokens)
             if len(allowed) == 0:
                 raise ConfigError(
-                    f"prefix_allowed_tokens_fn allows nothing after prompt {row // self.num_beams} at length {len(tokens)}; "
+                    f"prefix_allowed_tokens_fn allows nothing after prompt {row // self.num_beams} at length "
+                    f"{len(tokens)}; "
                     "it must give at least one token (for example the end of text)."
                 )
             mask[row, allowed] = 0

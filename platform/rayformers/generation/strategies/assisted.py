@@ -20,8 +20,12 @@ def assisted(run: Run) -> Any:
     """Take as many drafted tokens as the model agrees with, and one of its own after them."""
     config, decoder = run.config, run.decoder
     if len(run.ids) > 1:
-        raise InputError(f"Assisted generation works on one text; the batch has {len(run.ids)}. Call generate for each.")
-    if not decoder.caches or any(getattr(layer, "is_compileable", False) for layer in getattr(decoder.cache, "layers", ())):
+        raise InputError(
+            f"Assisted generation works on one text; the batch has {len(run.ids)}. Call generate for each."
+        )
+    if not decoder.caches or any(
+        getattr(layer, "is_compileable", False) for layer in getattr(decoder.cache, "layers", ())
+    ):
         raise ConfigError("Assisted generation needs a cache that can be cut back: use_cache=True and no static cache.")
     source, ids, first = candidates_of(run), run.ids, True
     while True:

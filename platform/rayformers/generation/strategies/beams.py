@@ -25,7 +25,7 @@ def take(tensor: Tensor, places: Tensor) -> Tensor:
 
 @dataclass
 class Beams:
-    """Sequences [P, N, T], the summed log-probabilities [P, N] of each, and which row each token came from [P, N, T]."""
+    """Sequences [P, N, T], their summed log-probabilities [P, N], and which row each token came from [P, N, T]."""
 
     sequences: Tensor
     scores: Tensor

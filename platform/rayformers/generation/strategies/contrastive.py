@@ -20,7 +20,9 @@ def contrastive(run: Run) -> Any:
     """Of the top_k likeliest tokens, take the one with the best balance; each step looks one token ahead."""
     config, decoder = run.config, run.decoder
     if not decoder.caches:
-        raise ConfigError(f"Contrastive search needs a cache; {type(run.model).__name__} keeps none, or use_cache is False.")
+        raise ConfigError(
+            f"Contrastive search needs a cache; {type(run.model).__name__} keeps none, or use_cache is False."
+        )
     if decoder.seen:
         raise ConfigError("Contrastive search starts with an empty cache. Leave past_key_values out.")
     tries, alpha = config.top_k, config.penalty_alpha
@@ -85,7 +87,7 @@ def _balance(states: Tensor, ahead: Tensor, probabilities: Tensor, visible: Tens
     return ((1 - alpha) * probabilities - alpha * alike.amax(1)).argmax(-1)
 
 
-def _rows(output: ModelOutput, rows: Tensor) -> ModelOutput:
+def _rows(output: ModelOutput, rows: Tensor) -> Any:
     """Some rows of an output, without its cache."""
 
     def take(value: Any) -> Any:

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from ...errors import ConfigError
-from ...models.outputs import ModelOutput
 from ..run import Run
 from .sample import last_logits, sample
 
@@ -31,7 +30,7 @@ def dola(run: Run) -> Any:
         raise ConfigError(f"{type(run.model).__name__} has no projection to the vocabulary; dola_layers needs one.")
     layers = candidate_layers(run.config.dola_layers, run.model.config)
 
-    def look(output: ModelOutput) -> Tensor:
+    def look(output: Any) -> Tensor:
         early = torch.stack([head(output.hidden_states[layer][:, -1]) for layer in layers])
         return contrast(early, last_logits(output))
 

@@ -8,14 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...models.outputs import ModelOutput
 from ..decoder import Growing
 from ..run import Run
 
-Look = Callable[[ModelOutput], Tensor]
+Look = Callable[[Any], Tensor]
 
 
-def last_logits(output: ModelOutput) -> Tensor:
+def last_logits(output: Any) -> Tensor:
     """Scores of the next token in float32 [B, V]."""
     return output.logits[:, -1].float()
 

@@ -39,7 +39,7 @@ class _ScoredSearch:
         self.prompts, self.prompt_length = len(run.ids) // scorer.num_beams, run.ids.shape[1]
         self.ids = Growing(run.ids, run.config.max_length)
         self.totals = start.repeat(self.prompts)
-        self.special = {
+        self.special: dict[str, Any] = {
             "pad_token_id": None if run.pad is None else int(run.pad), "eos_token_id": run.ends,
             "decoder_prompt_len": self.prompt_length,
         }  # fmt: skip
@@ -62,7 +62,7 @@ class _ScoredSearch:
     def result(self, paths: Any) -> Any:
         """The best texts."""
         unused = torch.empty(0, dtype=torch.long)
-        final = self.scorer.finalize(
+        final: Any = self.scorer.finalize(
             self.ids.view, self.totals, unused, unused, max_length=self.run.config.max_length, beam_indices=paths,
             **self.special,
         )  # fmt: skip
