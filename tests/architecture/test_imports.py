@@ -15,7 +15,7 @@ PACKAGE = ROOT / "platform" / "rayformers"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = (
-    {"config", "registry", "errors"},
+    {"config", "enums", "errors", "guide_paths", "registry"},
     {"nn", "hub"},
     {"weights"},
     {"models", "processing"},
@@ -38,7 +38,9 @@ ALLOWED_IN: dict[str, tuple[str, ...]] = {
 }
 # Packages whose import costs more than a command line may take.
 HEAVY = ("torch", "ray", "deepspeed", "mlflow", "fastapi", "transformers", "numpy", "pandas", "pyarrow", "datasets")
-WITHOUT_TORCH = ("__init__.py", "config.py", "registry.py", "errors.py", "hub", "cli", "cluster")
+WITHOUT_TORCH = (
+    "__init__.py", "config.py", "enums.py", "errors.py", "guide_paths.py", "registry.py", "hub", "cli", "cluster",
+)  # fmt: skip
 
 
 def name_of(file: Path) -> str:
