@@ -42,4 +42,43 @@ ENCODERS: Sources = {
     "vit-base-patch16-224-in21k": ("ViTModel", {}),
 }  # fmt: skip
 
-SOURCES: Sources = {**ENCODERS}
+_T5_BASE = {"d_model": 768, "d_ff": 2048, "num_layers": 12, "num_heads": 12}
+_GATED = {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}
+
+
+def _halves(layers: int, decoder_layers: int | None = None, *, heads: int = 16, hidden: int = 4096) -> dict[str, Any]:
+    """Keys of the BART family for both halves."""
+    return {
+        "encoder_layers": layers, "decoder_layers": decoder_layers or layers, "encoder_attention_heads": heads,
+        "decoder_attention_heads": heads, "encoder_ffn_dim": hidden, "decoder_ffn_dim": hidden,
+    }  # fmt: skip
+
+
+_BART_BASE = {**_halves(6, heads=12, hidden=3072), "d_model": 768}
+_OPUS = {**_halves(6, heads=8, hidden=2048), "d_model": 512, "max_position_embeddings": 512}
+
+SEQ2SEQ: Sources = {
+    "t5-small": ("T5ForConditionalGeneration", {}),
+    "t5-base": ("T5ForConditionalGeneration", {**_T5_BASE, "d_ff": 3072}),
+    "flan-t5-base": ("T5ForConditionalGeneration", {**_T5_BASE, **_GATED}),
+    "t5-v1_1-base-encoder": ("T5EncoderModel", {**_T5_BASE, **_GATED}),
+    "mt5-small": ("MT5ForConditionalGeneration", {"tie_word_embeddings": False}),
+    "umt5-small": ("UMT5ForConditionalGeneration", {"tie_word_embeddings": False}),
+    "bart-base": ("BartModel", _BART_BASE),
+    "bart-large-cnn": ("BartForConditionalGeneration", {"vocab_size": 50264}),
+    "bart-large-mnli": ("BartForSequenceClassification", {"num_labels": 3}),
+    "mbart-large-cc25": ("MBartForConditionalGeneration", {"vocab_size": 250027}),
+    "mbart-large-50-many-to-many-mmt": ("MBartForConditionalGeneration", {"vocab_size": 250054}),
+    "pegasus-xsum": (
+        "PegasusForConditionalGeneration", {**_halves(16), "vocab_size": 96103, "max_position_embeddings": 512},
+    ),
+    "opus-mt-en-de": ("MarianMTModel", {**_OPUS, "vocab_size": 58101, "pad_token_id": 58100}),
+    "m2m100_418m": ("M2M100ForConditionalGeneration", {}),
+    "nllb-200-distilled-600m": ("M2M100ForConditionalGeneration", {"vocab_size": 256206}),
+    "blenderbot-400m-distill": (
+        "BlenderbotForConditionalGeneration", {**_halves(2, 12, heads=32, hidden=5120), "d_model": 1280},
+    ),
+    "blenderbot_small-90m": ("BlenderbotSmallForConditionalGeneration", {"vocab_size": 54944}),
+}  # fmt: skip
+
+SOURCES: Sources = {**SEQ2SEQ, **ENCODERS}

@@ -32,8 +32,10 @@ def derive(architecture: str, config: Mapping[str, Any]) -> Shapes:
     seen: set[int] = set()
     tensors: dict[str, torch.Tensor] = {}
     tied = getattr(model, "all_tied_weights_keys", None) or {}
+    left = set(model._keys_to_ignore_on_save or ())
+    apart = {"lm_head.weight"} if config.get("tie_word_embeddings") is False else set()  # version 5 ties T5's anyway
     for name, tensor in model.state_dict(keep_vars=True).items():
-        if name not in tied and id(tensor) not in seen:
+        if name in apart or (name not in tied and id(tensor) not in seen and name not in left):
             tensors[name] = tensor.detach()
             seen.add(id(tensor))
     tensors = revert_weight_conversion(model, tensors)  # version 5 names some modules otherwise in memory than in files
