@@ -21,7 +21,7 @@ from ..config import PretrainedConfig
 from ..outputs import ModelOutput, Tensors
 from ..registry import Architecture, HeadSpec, register
 from ..text_heads import MaskedLM, recorded
-from .encoder import EMBEDDINGS, TIED, Encoder, TextEmbedding, heads, layer
+from .encoder import EMBEDDINGS, TIED, Encoder, TextEmbedding, heads, layer, vocabulary_bias
 
 
 @dataclass(kw_only=True, init=False, repr=False)
@@ -128,12 +128,17 @@ WEIGHTS = WeightMap(
     Rename(LAYER + "full_layer_layer_norm", OURS + "mlp.after"),
     Rename("pooler", "pooler.dense"),
 )
-PREDICTIONS = (
-    Rename("predictions.dense", "head.dense"),
-    Rename("predictions.LayerNorm", "head.norm"),
-    Rename("predictions.decoder.weight", "head.lm_head.weight"),
-    Rename(("predictions.bias", "predictions.decoder.bias"), "head.lm_head.bias"),
-)
+
+
+def predictions(config: AlbertConfig) -> tuple[Rename, ...]:
+    """Name rules of the prediction head."""
+    return (
+        Rename("predictions.dense", "head.dense"),
+        Rename("predictions.LayerNorm", "head.norm"),
+        Rename("predictions.decoder.weight", "head.lm_head.weight"),
+        vocabulary_bias(config, "predictions.bias", "predictions.decoder.bias"),
+    )
+
 
 register(
     "albert",
@@ -147,11 +152,11 @@ register(
         heads=heads(
             ForPreTraining=HeadSpec(
                 build=lambda c, b: PreTraining(c, b, **prediction_options(c)),
-                weights=(*PREDICTIONS, Rename("sop_classifier.classifier", "head.classifier")),
+                weights=lambda c: (*predictions(c), Rename("sop_classifier.classifier", "head.classifier")),
                 pooler=True, tied=TIED,
             ),
             ForMaskedLM=HeadSpec(
-                build=lambda c, b: MaskedLM(c, b, **prediction_options(c)), weights=PREDICTIONS, tied=TIED
+                build=lambda c, b: MaskedLM(c, b, **prediction_options(c)), weights=predictions, tied=TIED
             ),
         ),
     ),

@@ -19,7 +19,7 @@ from ..config import PretrainedConfig
 from ..outputs import CausalLMOutputWithCrossAttentions, ModelOutput, Tensors
 from ..registry import Architecture, HeadSpec, register
 from ..text_heads import MaskedLM, NextSentence, recorded
-from .encoder import TIED, WEIGHTS, Encoder, heads
+from .encoder import TIED, WEIGHTS, Encoder, heads, vocabulary_bias
 
 
 @dataclass(kw_only=True, init=False, repr=False)
@@ -107,12 +107,16 @@ def prediction_options(config: Any) -> dict[str, Any]:
     return {"act": activation(config.hidden_act), "norm_eps": config.layer_norm_eps}
 
 
-PREDICTIONS = (
-    Rename("cls.predictions.transform.dense", "head.dense"),
-    Rename("cls.predictions.transform.LayerNorm", "head.norm"),
-    Rename("cls.predictions.decoder.weight", "head.lm_head.weight"),
-    Rename(("cls.predictions.bias", "cls.predictions.decoder.bias"), "head.lm_head.bias"),
-)
+def predictions(config: Any) -> tuple[Rename, ...]:
+    """Name rules of the prediction head."""
+    return (
+        Rename("cls.predictions.transform.dense", "head.dense"),
+        Rename("cls.predictions.transform.LayerNorm", "head.norm"),
+        Rename("cls.predictions.decoder.weight", "head.lm_head.weight"),
+        vocabulary_bias(config, "cls.predictions.bias", "cls.predictions.decoder.bias"),
+    )
+
+
 RELATIONSHIP = (Rename("cls.seq_relationship", "head.seq_relationship"),)
 
 register(
@@ -127,13 +131,13 @@ register(
         heads=heads(
             ForPreTraining=HeadSpec(
                 build=lambda c, b: PreTraining(c, b, **prediction_options(c)),
-                weights=PREDICTIONS + RELATIONSHIP, pooler=True, tied=TIED,
+                weights=lambda c: (*predictions(c), *RELATIONSHIP), pooler=True, tied=TIED,
             ),
             ForMaskedLM=HeadSpec(
-                build=lambda c, b: MaskedLM(c, b, **prediction_options(c)), weights=PREDICTIONS, tied=TIED
+                build=lambda c, b: MaskedLM(c, b, **prediction_options(c)), weights=predictions, tied=TIED
             ),
             LMHeadModel=HeadSpec(
-                build=lambda c, b: CausalPrediction(c, b, **prediction_options(c)), weights=PREDICTIONS, tied=TIED
+                build=lambda c, b: CausalPrediction(c, b, **prediction_options(c)), weights=predictions, tied=TIED
             ),
             ForNextSentencePrediction=HeadSpec(build=NextSentence, weights=RELATIONSHIP, pooler=True),
         ),

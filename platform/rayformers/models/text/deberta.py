@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...errors import ConfigError
+from ...errors import ConfigError, InputError
 from ...nn.activations import activation
 from ...nn.attention import Attention
 from ...nn.context import Context
@@ -26,7 +26,7 @@ from ..config import PretrainedConfig
 from ..outputs import BaseModelOutput, ModelOutput, SequenceClassifierOutput
 from ..registry import Architecture, HeadSpec, register
 from ..text_heads import MaskedLM, SequenceClassifier, recorded
-from .bert import PREDICTIONS
+from .bert import predictions
 from .encoder import TIED, heads
 from .inputs import check_length, embed_tokens, look_up
 
@@ -98,6 +98,8 @@ class Embedding(nn.Module):
         inputs_embeds: Tensor | None, text: Tensor | None,
     ) -> Tensor:  # fmt: skip
         x = embed_tokens(self.token, input_ids, inputs_embeds)
+        if text is not None and text.shape[1] != x.shape[1]:
+            raise InputError(f"attention_mask has {text.shape[1]} positions; the text has {x.shape[1]}.")
         if self.position is not None:
             if position_ids is None:
                 check_length(x.shape[1], self.position.num_embeddings)
@@ -131,8 +133,8 @@ class DisentangledAttention(Attention):
         dim, heads_ = config.hidden_size, config.num_attention_heads
         width = getattr(config, "attention_head_size", None) or dim // heads_
         super().__init__(
-            dim, heads_, layer=number, head_dim=width, bias=bias, rope=_silence_padding, scale=(width * (1 + len(kinds))) ** -0.5,
-            dropout=config.attention_probs_dropout_prob,
+            dim, heads_, layer=number, head_dim=width, bias=bias, rope=_silence_padding,
+            scale=(width * (1 + len(kinds))) ** -0.5, dropout=config.attention_probs_dropout_prob,
         )  # fmt: skip
         self.kinds: list[str] = kinds if config.relative_attention else []
         own = {kind for kind in self.kinds if not share}
@@ -303,7 +305,7 @@ def masked_rules(config: Any) -> tuple[Rule, ...]:
         Rename("lm_predictions.lm_head.LayerNorm", "head.norm"),
         Rename("lm_predictions.lm_head.bias", "head.lm_head.bias"),
     )
-    return (*PREDICTIONS, *new) if config.legacy else (*new, *PREDICTIONS)
+    return (*predictions(config), *new) if config.legacy else (*new, *predictions(config))
 
 
 POOLED_RULES = (Rename("pooler.dense", "head.pooler.dense"), Rename("classifier", "head.classifier"))

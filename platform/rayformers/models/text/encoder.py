@@ -232,6 +232,15 @@ EMBEDDINGS = (
 WEIGHTS = WeightMap(*EMBEDDINGS, *layer_rules("encoder.layer.{i}."), Rename("pooler.dense", "pooler.dense"))
 """BERT's names, which RoBERTa and many others share."""
 
+
+def vocabulary_bias(config: Any, bias: str, decoder: str) -> Rename:
+    """The bias of the projection to the vocabulary, which files call by two names.
+
+    Where embeddings are tied both are one tensor and `bias` is written; else only `decoder` counts.
+    """
+    return Rename((bias, decoder) if config.tie_word_embeddings else (decoder, bias), "head.lm_head.bias")
+
+
 TIED = (("head.lm_head.weight", "backbone.embed.token.weight"),)
 
 

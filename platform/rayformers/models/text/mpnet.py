@@ -20,7 +20,7 @@ from ..config import PretrainedConfig
 from ..outputs import BaseModelOutputWithPoolingAndCrossAttentions
 from ..registry import Architecture, HeadSpec, register
 from .encoder import EMBEDDINGS, FIRST_TOKEN_RULES, TIED, Encoder, PaddedPositions, first_token, heads, layer
-from .roberta import LM_HEAD, masked
+from .roberta import masked, predictions
 
 MAX_DISTANCE = 128
 PADDING = 1
@@ -67,7 +67,9 @@ class MPNet(Encoder):
 
     def __init__(self, config: MPNetConfig, *, pooler: bool = True) -> None:
         stack = Stack(layer(config, number, bias_kind="relative") for number in range(config.num_hidden_layers))
-        super().__init__(config, pooler=pooler, embed=partial(PaddedPositions, segments=False, padding=PADDING), stack=stack)
+        super().__init__(
+            config, pooler=pooler, embed=partial(PaddedPositions, segments=False, padding=PADDING), stack=stack
+        )
         self.relative = nn.Embedding(config.relative_attention_num_buckets, config.num_attention_heads)
 
     def forward(  # type: ignore[override]
@@ -113,7 +115,7 @@ register(
         has_pooler=True,
         optional=("pooler.*",),
         heads=heads(
-            ForMaskedLM=HeadSpec(build=masked, weights=LM_HEAD, tied=TIED),
+            ForMaskedLM=HeadSpec(build=masked, weights=predictions, tied=TIED),
             ForSequenceClassification=HeadSpec(build=first_token("tanh"), weights=FIRST_TOKEN_RULES),
         ),
     ),

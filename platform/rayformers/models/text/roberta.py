@@ -17,7 +17,7 @@ from ..config import PretrainedConfig
 from ..registry import Architecture, HeadSpec, register
 from ..text_heads import MaskedLM
 from .bert import CausalPrediction
-from .encoder import FIRST_TOKEN_RULES, TIED, WEIGHTS, Encoder, PaddedPositions, first_token, heads
+from .encoder import FIRST_TOKEN_RULES, TIED, WEIGHTS, Encoder, PaddedPositions, first_token, heads, vocabulary_bias
 
 
 @dataclass(kw_only=True, init=False, repr=False)
@@ -80,12 +80,14 @@ def causal(config: Any, backbone: nn.Module) -> MaskedLM:
     return CausalPrediction(config, backbone, act=F.gelu, norm_eps=config.layer_norm_eps)
 
 
-LM_HEAD = (
-    Rename("lm_head.dense", "head.dense"),
-    Rename("lm_head.layer_norm", "head.norm"),
-    Rename("lm_head.decoder.weight", "head.lm_head.weight"),
-    Rename(("lm_head.bias", "lm_head.decoder.bias"), "head.lm_head.bias"),
-)
+def predictions(config: Any) -> tuple[Rename, ...]:
+    """Name rules of the prediction head."""
+    return (
+        Rename("lm_head.dense", "head.dense"),
+        Rename("lm_head.layer_norm", "head.norm"),
+        Rename("lm_head.decoder.weight", "head.lm_head.weight"),
+        vocabulary_bias(config, "lm_head.bias", "lm_head.decoder.bias"),
+    )
 
 
 def register_as(config: type[RobertaConfig]) -> None:
@@ -100,8 +102,8 @@ def register_as(config: type[RobertaConfig]) -> None:
             has_pooler=True,
             optional=("pooler.*",),
             heads=heads(
-                ForMaskedLM=HeadSpec(build=masked, weights=LM_HEAD, tied=TIED),
-                ForCausalLM=HeadSpec(build=causal, weights=LM_HEAD, tied=TIED),
+                ForMaskedLM=HeadSpec(build=masked, weights=predictions, tied=TIED),
+                ForCausalLM=HeadSpec(build=causal, weights=predictions, tied=TIED),
                 ForSequenceClassification=HeadSpec(build=first_token("tanh"), weights=FIRST_TOKEN_RULES),
             ),
         ),

@@ -16,7 +16,7 @@ from ...weights import Drop, Rename, WeightMap
 from ..config import PretrainedConfig
 from ..registry import Architecture, HeadSpec, register
 from ..text_heads import MaskedLM
-from .bert import PREDICTIONS, prediction_options
+from .bert import prediction_options, predictions
 from .encoder import TIED, Encoder, heads, layer_rules
 from .inputs import check_length, embed_tokens, look_up
 from .tapas_head import COLUMN, ROW, TableReader
@@ -167,7 +167,7 @@ register(
         initialise=initialise,
         heads=heads(
             ForMaskedLM=HeadSpec(
-                build=lambda c, b: MaskedLM(c, b, **prediction_options(c)), weights=PREDICTIONS, tied=TIED
+                build=lambda c, b: MaskedLM(c, b, **prediction_options(c)), weights=predictions, tied=TIED
             ),
             ForQuestionAnswering=HeadSpec(build=TableReader, weights=READER, pooler=True),
             ForMultipleChoice=None,
