@@ -248,14 +248,15 @@ class ImageProcessor(BaseImageProcessor):
         array = transforms.channels_last(transforms.to_array(image), data_format)
         if settings["do_resize"]:
             size = self.output_size(array, settings["size"])
-            array = transforms.resize(array, size, settings["resample"], data_format=transforms.LAST)
+            array = transforms.resize(array, size, settings["resample"], input_data_format=transforms.LAST)
         if settings.get("do_center_crop"):
             crop = settings["crop_size"]
-            array = transforms.center_crop(array, (crop["height"], crop["width"]))
+            array = transforms.center_crop(array, (crop["height"], crop["width"]), input_data_format=transforms.LAST)
         if settings["do_rescale"]:
             array = transforms.rescale(array, settings["rescale_factor"])
         if settings["do_normalize"]:
-            array = transforms.normalize(array, settings["image_mean"], settings["image_std"])
+            mean, std = settings["image_mean"], settings["image_std"]
+            array = transforms.normalize(array, mean, std, input_data_format=transforms.LAST)
         return array
 
     def output_size(self, image: np.ndarray, size: Mapping[str, int]) -> tuple[int, int]:
