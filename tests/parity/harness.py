@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from rayformers.models.catalog import CATALOG
-from rayformers.models.registry import architecture, model_class
+from rayformers.models.registry import architecture, class_name, model_class
 
 Inputs = dict[str, Any]
 BATCH, LENGTH, LABELS = 3, 9, 3
@@ -138,7 +138,7 @@ def pair(case: Case, suffix: str) -> Pair:
     values = {"num_labels": 2 if "QuestionAnswering" in suffix else LABELS, **case.config}
     config = getattr(transformers, prefix + "Config")(**values)
     config._attn_implementation = None
-    reference = getattr(transformers, prefix + suffix)(config).eval()
+    reference = getattr(transformers, class_name(case.model_type, suffix))(config).eval()
     widen(reference)
     folder = tempfile.TemporaryDirectory()
     _FOLDERS.append(folder)  # lives as long as the process

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..errors import ConfigError
 from .activations import Activation
 from .context import Context
 
@@ -70,6 +71,8 @@ class MixtureOfExperts(nn.Module):
         jitter: float = 0.0, std: float = 0.02,
     ) -> None:  # fmt: skip
         super().__init__()
+        if not 0 < chosen <= count:
+            raise ConfigError(f"num_experts_per_tok is {chosen}; there are {count} experts. Choose from 1 to {count}.")
         self.gate = nn.Linear(dim, count, bias=False)
         self.experts = Experts(count, dim, hidden, act, std)
         self.chosen, self.normalise, self.jitter = chosen, normalise, jitter
@@ -93,7 +96,7 @@ def balance_loss(router_logits: Sequence[Tensor], chosen: int, attention_mask: T
     Args:
         router_logits: [B * T, E] of each layer.
         chosen: K.
-        attention_mask: [B, T]; padding does not count.
+        attention_mask: [B, T], positions in a cache may come before; padding does not count.
     """
     device = router_logits[0].device
     logits = torch.cat([layer.to(device) for layer in router_logits])
@@ -103,7 +106,8 @@ def balance_loss(router_logits: Sequence[Tensor], chosen: int, attention_mask: T
     if attention_mask is None:
         share, probability = hits.mean(0), weights.mean(0)
     else:
-        text = attention_mask.flatten().repeat(len(router_logits)).to(device, torch.float32)
+        new = len(router_logits[0]) // len(attention_mask)
+        text = attention_mask[:, -new:].flatten().repeat(len(router_logits)).to(device, torch.float32)
         share = (hits * text[:, None, None]).sum(0) / text.sum()
         probability = (weights * text[:, None]).sum(0) / text.sum()
     return (share * probability[None]).sum() * experts

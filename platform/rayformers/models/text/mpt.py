@@ -77,8 +77,11 @@ class ClippedLinear(nn.Linear):
         return super().forward(x).clamp(-self.limit, self.limit)
 
 
-def slopes(heads: int, bias_max: float) -> Tensor:
-    """One slope a head [H], spread over 2 ** -bias_max; for a number that is no power of two, every other one first."""
+def slopes(heads: int, bias_max: float = 8.0) -> Tensor:
+    """One slope a head [H], spread over 2 ** -bias_max; for a number that is no power of two, every other one first.
+
+    The reference leaves `alibi_bias_max` of the configuration out, and so do we: files must give equal logits.
+    """
     power = 2 ** math.ceil(math.log2(heads))
     base = 2.0 ** -(torch.arange(1, power + 1, device="cpu").float() * bias_max / power)
     return base if power == heads else torch.cat((base[1::2], base[::2]))[:heads]
@@ -123,7 +126,7 @@ def backbone(config: Any) -> MptDecoder:
         (layer(config, number) for number in range(config.n_layers)),
         nn.LayerNorm(config.d_model, config.layer_norm_epsilon, bias=False),
         embedding=nn.Embedding(config.vocab_size, config.d_model),
-        slopes=slopes(config.n_heads, config.attn_config["alibi_bias_max"]),
+        slopes=slopes(config.n_heads),
     )
 
 

@@ -51,6 +51,8 @@ class Qwen3MoeConfig(DecoderConfig):
         if not self.use_sliding_window:
             self.sliding_window = None
         self.mlp_only_layers = self.mlp_only_layers or []
+        if self.head_dim is None:
+            self.head_dim = self.hidden_size // self.num_attention_heads
         if (count := self.__dict__.pop("num_local_experts", None)) is not None:  # what some writers call it
             self.num_experts = count
 
