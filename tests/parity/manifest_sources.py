@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.parity.manifest_sources_decoders import DECODERS
+
 Sources = dict[str, tuple[str, dict[str, Any]]]
 
 _LARGE = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
@@ -81,4 +83,4 @@ SEQ2SEQ: Sources = {
     "blenderbot_small-90m": ("BlenderbotSmallForConditionalGeneration", {"vocab_size": 54944}),
 }  # fmt: skip
 
-SOURCES: Sources = {**SEQ2SEQ, **ENCODERS}
+SOURCES: Sources = {**SEQ2SEQ, **ENCODERS, **DECODERS}
