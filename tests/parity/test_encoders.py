@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import transformers
+from safetensors.torch import load_file, save_file
 from tests.parity.harness import (
     BATCH,
     Case,
@@ -22,6 +25,8 @@ from tests.parity.harness import (
 
 from rayformers import ModernBertConfig
 from rayformers.errors import InputError
+from rayformers.models.catalog import CATALOG
+from rayformers.models.registry import model_class
 
 __all__ = ["TestParity", "pytest_generate_tests"]
 
@@ -403,3 +408,59 @@ def test_untied_embeddings(model_type: str, tmp_path: Path) -> None:
     both.ours.save_pretrained(tmp_path)
     again = type(both.reference).from_pretrained(tmp_path).eval()
     torch.testing.assert_close(again(**both.inputs).logits, expected, atol=2e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if "decoder" not in c.name], ids=lambda c: c.name or c.model_type)
+def test_fresh_weights_are_drawn_alike(case: Case) -> None:
+    """The spread of every freshly initialised tensor is the reference's."""
+    row = CATALOG[case.model_type]
+    width = "hidden_size" if "dim" not in case.config else "dim"
+    values = {"num_labels": 2, **case.config, width: 64, "initializer_range": 0.05}
+    for suffix in case.suffixes():
+        torch.manual_seed(0)
+        kind, ours_kind = getattr(transformers, row.prefix + suffix), model_class(case.model_type, suffix)
+        expected = kind(kind.config_class(**values)).state_dict()
+        ours = ours_kind(ours_kind.config_class(**values)).hub_state_dict()
+        for name in expected.keys() & ours.keys():
+            wanted, got = spread(expected[name]), spread(ours[name])
+            if ours[name].numel() >= 400 or wanted[1] == 0:
+                assert got[0] == pytest.approx(wanted[0], abs=0.02), name
+                assert got[1] == pytest.approx(wanted[1], rel=0.2, abs=1e-6), name
+
+
+def spread(tensor: torch.Tensor) -> tuple[float, float]:
+    """Mean and standard deviation."""
+    return float(tensor.float().mean()), float(tensor.float().std(correction=0))
+
+
+def test_old_spellings_are_read(tmp_path: Path) -> None:
+    """gamma and beta, a constant buffer, a copy of the tied matrix, and names without the prefix."""
+    both = pair(CASES[0], "ForMaskedLM")
+    tensors = load_file(both.folder / "model.safetensors")
+    old = {
+        re.sub(r"LayerNorm\.(weight|bias)", lambda m: "LayerNorm." + {"weight": "gamma", "bias": "beta"}[m[1]], name): t
+        for name, t in tensors.items()
+    }
+    old["bert.embeddings.position_ids"] = torch.arange(24)[None]
+    old["cls.predictions.decoder.weight"] = tensors["bert.embeddings.word_embeddings.weight"].clone()
+    old["cls.predictions.decoder.bias"] = tensors["cls.predictions.bias"].clone()
+    bare = {name.removeprefix("bert."): tensor for name, tensor in old.items()}
+    for number, spelled in enumerate((old, bare)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        save_file(spelled, folder / "model.safetensors")
+        (folder / "config.json").write_bytes((both.folder / "config.json").read_bytes())
+        again = model_class("bert", "ForMaskedLM").from_pretrained(folder)
+        torch.testing.assert_close(again(**both.inputs).logits, both.ours(**both.inputs).logits, rtol=0, atol=0)
+
+
+def test_distilbert_sinusoids() -> None:
+    config = {**CASES[2].config, "sinusoidal_pos_embds": True}
+    case = Case(model_type="distilbert", name="distilbert-sinusoids", config=config)
+    assert CASES[2].model_type == "distilbert"
+    fresh = model_class("distilbert", "Model")(model_class("distilbert", "Model").config_class(**config))
+    expected = transformers.DistilBertModel(transformers.DistilBertConfig(**config)).embeddings.position_embeddings
+    torch.testing.assert_close(fresh.backbone.embed.position.weight, expected.weight, check_stride=False)
+    assert not fresh.backbone.embed.position.weight.requires_grad
+    both = pair(case, "Model")
+    assert_equal_outputs(both.ours(**both.inputs), both.reference(**both.inputs), case)

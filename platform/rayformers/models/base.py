@@ -66,9 +66,9 @@ class PreTrainedModel(EmbeddingMethods, nn.Module):
         self.backbone = parts.backbone(config, **options)
         self.head = None if head is None else head.build(config, self.backbone)
         self.set_attn_implementation(config._attn_implementation or "sdpa")
-        self.tie_weights()
         if not any(parameter.is_meta for parameter in self.parameters()):
             initialise.fresh(self, config, parts.initialise)
+        self.tie_weights()  # last, so that what is shared is drawn as its source is
         self.eval()
 
     @classmethod
