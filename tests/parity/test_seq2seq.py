@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import transformers
+from safetensors.torch import load_file, save_file
 from tests.parity.harness import (
     BATCH,
     Case,
@@ -206,3 +210,69 @@ def test_a_text_without_its_end_is_refused() -> None:
     both = pair(FIRST[0], "ForSequenceClassification")
     with pytest.raises(InputError, match="end-of-text"):
         both.ours(input_ids=torch.full((2, 5), 7))
+
+
+@torch.no_grad()
+def test_an_encoder_is_loaded_from_a_whole_checkpoint() -> None:
+    whole = pair(FIRST[0], "ForConditionalGeneration")
+    part = model_class("t5", "EncoderModel").from_pretrained(whole.folder)
+    inputs = {name: whole.inputs[name] for name in ("input_ids", "attention_mask")}
+    expected = transformers.T5EncoderModel.from_pretrained(whole.folder).eval()
+    assert_equal_outputs(part(**inputs), expected(**inputs), FIRST[0])
+
+
+@torch.no_grad()
+def test_a_decoder_is_loaded_from_a_whole_checkpoint() -> None:
+    whole = pair(next(case for case in FIRST if case.model_type == "bart"), "ForConditionalGeneration")
+    part = model_class("bart", "ForCausalLM").from_pretrained(whole.folder)
+    mask = whole.inputs["attention_mask"]
+    memory = whole.ours.get_encoder()(input_ids=whole.inputs["input_ids"], attention_mask=mask).last_hidden_state
+    answer = part(
+        input_ids=whole.inputs["decoder_input_ids"], encoder_hidden_states=memory, encoder_attention_mask=mask
+    )
+    assert torch.equal(answer.logits + whole.ours.head.final_logits_bias, whole.ours(**whole.inputs).logits)
+
+
+@torch.no_grad()
+def test_files_may_lack_what_is_computed(tmp_path: Path) -> None:
+    case = next(case for case in FIRST if case.model_type == "pegasus")
+    both = pair(case, language(case))
+    shutil.copytree(both.folder, tmp_path, dirs_exist_ok=True)
+    tensors = load_file(both.folder / "model.safetensors")
+    kept = {n: t for n, t in tensors.items() if "embed_positions" not in n and n != "final_logits_bias"}
+    assert len(kept) == len(tensors) - 3
+    save_file(kept, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ours, info = type(both.ours).from_pretrained(tmp_path, output_loading_info=True)
+    assert info["missing_keys"] == []
+    assert_equal_outputs(ours(**both.inputs), both.ours(**both.inputs), case)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("case", [FIRST[0], CASES[1]], ids=("t5", "t5-v1.1"))
+def test_fresh_weights_are_drawn_as_the_reference_draws_them(case: Case) -> None:
+    kind = model_class(case.model_type, language(case))
+    sizes = {"d_model": 64, "d_ff": 128, "vocab_size": 512, "num_heads": 8, "relative_attention_num_buckets": 64}
+    config = {**case.config, **sizes, "initializer_factor": 0.7}
+    torch.manual_seed(0)
+    ours = kind(kind.config_class(**config)).hub_state_dict()
+    reference = getattr(transformers, kind.__name__)
+    theirs = reference(reference.config_class(**config)).state_dict()
+    for name, tensor in ours.items():
+        if name == "lm_head.weight":  # version 5 of the reference ties it
+            assert abs(tensor.std() / 0.7 - 1) < 0.05
+        else:
+            assert abs(tensor.std() - theirs[name].std()) <= 0.25 * theirs[name].std(), name
+
+
+def test_layers_are_dropped_while_training() -> None:
+    kind = model_class("m2m_100", "ForConditionalGeneration")
+    sizes = {**BART_SIZES, "dropout": 0.0, "attention_dropout": 0.0}
+    model = kind(kind.config_class(**sizes, encoder_layerdrop=1.0, decoder_layerdrop=0.0)).train()
+    ids = torch.randint(4, 71, (2, 5))
+    encoder = model.get_encoder()
+    embedded = encoder.stack.norm(encoder.embedded(ids, None, 0))
+    torch.testing.assert_close(encoder(input_ids=ids).last_hidden_state, embedded)
+    model(input_ids=ids, labels=ids).loss.backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())

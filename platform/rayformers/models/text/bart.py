@@ -251,9 +251,11 @@ def lm_head(build: Callable[[Any, nn.Module], Any] = BIASED) -> HeadSpec:
     )
 
 
+# Files of whole models hold the embedding that both halves share once; a decoder alone takes it for its own.
+EMBEDDING = ("model.decoder.embed_tokens", "decoder.embed_tokens", "model.shared", "shared")
 CAUSAL = HeadSpec(
     build=AlignedLM,
-    weights=(Rename("lm_head", "head.lm_head"),),
+    weights=(Rename("lm_head", "head.lm_head"), Rename(EMBEDDING, "backbone.decoder.embed")),
     options={"decoder_only": True},
     ignored=("encoder.*", "shared.*"),
     tied=TIED,
