@@ -194,7 +194,7 @@ def backbone(config: Any) -> GPT2:
     layers = [layer(config, number) for number in range(config.n_layer)]
     for part in layers:
         for last in (part.attn.branch.o_proj, part.mlp.branch.fc2):
-            last.initial_std = config.initializer_range / (2 * config.n_layer) ** 0.5
+            last.initial_std = config.initializer_range / (2 * config.n_layer) ** 0.5  # type: ignore[union-attr]
     return GPT2(config, layers, dropout=config.embd_pdrop, epsilon=config.layer_norm_epsilon)
 
 

@@ -1,4 +1,4 @@
-"""GPT-J (Wang and Komatsuzaki 2021): parallel branches behind one norm, neighbouring pairs of a part of each head rotated.
+"""GPT-J (Wang and Komatsuzaki 2021): parallel branches behind one norm, neighbouring pairs of part of a head rotated.
 
 Hub: EleutherAI/gpt-j-6b.
 """

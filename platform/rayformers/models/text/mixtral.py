@@ -64,12 +64,13 @@ class MoeDecoder(Decoder):
     ) -> MoeModelOutputWithPast:
         """Decode; output_router_logits adds each router's logits [B * T, experts]."""
         wanted = self.config.output_router_logits if output_router_logits is None else output_router_logits
-        context.router_logits = [] if wanted else None
+        routers: list[Tensor] = []
+        context.router_logits = routers if wanted else None
         out = super().forward(
             input_ids, attention_mask, position_ids, past_key_values, inputs_embeds, use_cache, cache_position,
             context=context,
         )  # fmt: skip
-        return MoeModelOutputWithPast(**out, router_logits=tuple(context.router_logits) if wanted else None)
+        return MoeModelOutputWithPast(**out, router_logits=tuple(routers) if wanted else None)
 
 
 class MoeCausalLM(CausalLM):
@@ -83,7 +84,7 @@ class MoeCausalLM(CausalLM):
         self, outputs: Any, inputs: Mapping[str, Any], labels: Tensor | None = None, logits_to_keep: int | Tensor = 0,
         num_items_in_batch: Any = None,
     ) -> MoeCausalLMOutputWithPast:  # fmt: skip
-        out = super().forward(outputs, inputs, None, logits_to_keep)
+        out: Any = super().forward(outputs, inputs, None, logits_to_keep)
         loss = None if labels is None else losses.causal(out.logits, labels, num_items=num_items_in_batch)
         routers, uneven = outputs.get("router_logits"), None
         if routers:

@@ -26,6 +26,7 @@ from .gpt2 import learned_positions
 from .inputs import embed_tokens
 from .llama import ATTENTION, FEEDFORWARD
 
+NORM_PLACES = {True: "before", False: "after"}
 OFFSET = 2
 """Rows in front of the position table that no position uses."""
 
@@ -69,14 +70,14 @@ def norm(config: Any) -> nn.LayerNorm:
 
 def layer(config: Any, number: int) -> Sequential:
     """One layer, with norms before or after its branches."""
-    bias, place = config.enable_bias, "before" if config.do_layer_norm_before else "after"
+    bias, place = config.enable_bias, NORM_PLACES[config.do_layer_norm_before]
     attention = Attention(
         config.hidden_size, config.num_attention_heads, layer=number, bias=bias, dropout=config.attention_dropout
     )
     mlp = MLP(config.hidden_size, config.ffn_dim, activation(config.activation_function), bias=bias)
+    parts: tuple[dict[str, Any], ...] = ({place: norm(config)}, {place: norm(config)})
     return Sequential(
-        Residual(attention, dropout=config.dropout, **{place: norm(config)}),
-        Residual(mlp, dropout=config.dropout, **{place: norm(config)}),
+        Residual(attention, dropout=config.dropout, **parts[0]), Residual(mlp, dropout=config.dropout, **parts[1])
     )
 
 
@@ -154,7 +155,6 @@ def initialise(module: nn.Module, config: Any) -> bool:
 
 
 LAYER = "decoder.layers.{i}."
-NORM_PLACES = {True: "before", False: "after"}
 
 
 def weights(config: Any) -> WeightMap:
