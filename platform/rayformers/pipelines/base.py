@@ -72,7 +72,7 @@ class Pipeline:
         if device is not None:
             self.model.to(find_device(device))
         if (cast := dtype or torch_dtype) not in (None, "auto"):
-            self.model.to(getattr(torch, str(cast).removeprefix("torch.")))
+            self.model.to(find_dtype(cast))
         self.model.eval()
         self._batch_size, self._num_workers = check_batch_size(batch_size), num_workers
         self._defaults = self._parameters(parameters)
@@ -381,6 +381,20 @@ def find_device(device: Any) -> torch.device:
         )
     if found.type not in ("cpu", "cuda", "mps", "xpu", "meta"):
         raise ConfigError(f"device is {str(found)!r}; expected 'cpu', 'cuda', 'mps' or 'xpu'.")
+    return found
+
+
+def find_dtype(dtype: Any) -> torch.dtype:
+    """A floating-point torch dtype from a dtype or its name.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    found = dtype if isinstance(dtype, torch.dtype) else getattr(torch, str(dtype).removeprefix("torch."), None)
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+        raise ConfigError(
+            f"dtype is {dtype!r}; expected 'auto', or a floating-point torch.dtype or its name, such as 'bfloat16'."
+        )
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import ConfigError, NotFoundError, RayformersError, UnknownNameError
 from ..models import auto
 from ..models.config import PretrainedConfig, split_hub_options
-from .base import Pipeline
+from .base import Pipeline, find_dtype
 from .tasks import TASKS, TaskRow, find_task
 
 _LOADERS = {
@@ -65,6 +65,8 @@ def pipeline(
         )
     if device is not None and device_map is not None:
         raise ConfigError("Pass device or device_map, not both.")
+    cast = dtype or torch_dtype or "auto"
+    cast = cast if cast == "auto" else find_dtype(cast)
     hub = {"revision": revision, "token": token}
     for name in ("local_files_only", "cache_dir", "force_download", "subfolder"):
         if name in options:
@@ -78,7 +80,7 @@ def pipeline(
         model, hub["revision"] = _default_model(row, hub)
     reference = os.fspath(model) if isinstance(model, (str, os.PathLike)) else None
     if reference is not None:
-        load = {**hub, **(model_kwargs or {}), "torch_dtype": dtype or torch_dtype or "auto"}
+        load = {**hub, **(model_kwargs or {}), "torch_dtype": cast}
         if device_map is not None:
             load["device_map"] = device_map
         if config is not None:
@@ -90,10 +92,10 @@ def pipeline(
     }  # fmt: skip
     parts = {name: _part(name, given[name], row, reference, hub) for name in given}
     found = pipeline_class or row.pipeline
-    cast = None if reference is not None else (dtype or torch_dtype)
     return found(
-        model=model, task=task, device=device, torch_dtype=cast, framework=framework, **parts, **implied, **options
-    )
+        model=model, task=task, device=device, torch_dtype=None if reference is not None else cast,
+        framework=framework, **parts, **implied, **options,
+    )  # fmt: skip
 
 
 def _default_model(row: TaskRow, hub: dict[str, Any]) -> tuple[str, Any]:
