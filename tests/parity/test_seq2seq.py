@@ -13,16 +13,8 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from tests.parity.harness import (
-    BATCH,
-    Case,
-    Inputs,
-    TestParity,
-    assert_equal_outputs,
-    gradient_norm,
-    pair,
-    pytest_generate_tests,
-)
+from tests.parity.cases import BATCH, Case, Inputs
+from tests.parity.harness import TestParity, assert_equal_outputs, gradient_norm, pair, pytest_generate_tests
 
 from rayformers.errors import InputError
 from rayformers.models.registry import model_class
