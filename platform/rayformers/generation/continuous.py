@@ -9,6 +9,7 @@ Shape letters: N running rows, T tokens, V vocabulary.
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -104,9 +105,7 @@ class Engine:
             if model.device.type == "cuda":
                 free = torch.cuda.mem_get_info(model.device)[0]
             else:
-                import psutil
-
-                free = psutil.virtual_memory().available
+                free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
             budget = free // 4
         return max(1, budget // self.token_bytes)
 

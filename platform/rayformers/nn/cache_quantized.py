@@ -119,7 +119,7 @@ class Packed:
         group = min(group, width)
         group += -group % per_byte
         padding = -width % group
-        groups = torch.nn.functional.pad(x, (0, padding), mode="replicate") if padding and x.ndim > 2 else x
+        groups = torch.cat((x, x[..., -1:].expand(*x.shape[:-1], padding)), -1) if padding else x
         groups = groups.unflatten(-1, (-1, group)).float()
         low, high = groups.amin(-1, keepdim=True), groups.amax(-1, keepdim=True)
         scale = ((high - low) / (2**bits - 1)).clamp_min(torch.finfo(torch.float32).tiny)

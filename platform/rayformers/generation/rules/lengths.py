@@ -85,7 +85,8 @@ class ExponentialDecayLengthPenalty(LogitsProcessor):
             return scores
         tokens = self.eos_token_id.to(scores.device)
         raised = scores.clone()
-        raised[:, tokens] += scores[:, tokens].abs() * (self.regulation_factor**beyond - 1)
+        more = scores[:, tokens].abs() * (self.regulation_factor**beyond - 1)
+        raised[:, tokens] += torch.where(more.isfinite(), more, 0.0)  # what another rule has banned stays so
         return raised
 
 

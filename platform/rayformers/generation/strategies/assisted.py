@@ -60,7 +60,7 @@ def _agree(run: Run, candidates: Tensor, scores: Tensor, ends: bool) -> tuple[Te
     """The model's own tokens [1, N] up to the first that differs from the candidates [1, C]; how many agree."""
     chosen = torch.multinomial(scores[0].softmax(-1), 1).T if run.config.do_sample else scores.argmax(-1)
     matches = int((candidates == chosen[:, :-1]).long().cumprod(1).sum())
-    if ends and matches == candidates.shape[1]:
+    if ends and 0 < matches == candidates.shape[1]:
         matches -= 1  # the text ends with the last candidate: nothing comes after it
     return chosen[:, : matches + 1], matches
 
@@ -78,7 +78,7 @@ def _speculate(candidates: Tensor, guesses: Tensor, scores: Tensor, ends: bool) 
     ratio = (own[:, :count].gather(2, candidates[..., None]) / drafted.gather(2, candidates[..., None]))[..., 0]
     accepted = torch.rand_like(ratio[0]) <= ratio[0]
     matches = int(accepted.long().cumprod(0).sum())
-    if ends and matches == count:
+    if ends and 0 < matches == count:
         return candidates, matches - 1
     rest = own[:, matches]
     if matches < count:
