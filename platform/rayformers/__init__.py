@@ -19,6 +19,14 @@ _NAMES: dict[str, tuple[str, ...]] = {
     **_GENERATION,
     **_tokenizers.BASE_NAMES,
     "processing.tokenizer_classes": _tokenizers.class_names(),
+    "data.collators": ("DataCollatorMixin", "DefaultDataCollator", "default_data_collator"),
+    "data.collators_masking": ("DataCollatorForLanguageModeling", "DataCollatorForWholeWordMask"),
+    "data.collators_packed": ("DataCollatorWithFlattening",),
+    "data.collators_permutation": ("DataCollatorForPermutationLanguageModeling",),
+    "data.collators_text": (
+        "DataCollatorForMultipleChoice", "DataCollatorForSeq2Seq", "DataCollatorForTokenClassification",
+        "DataCollatorWithPadding",
+    ),
     "errors": ("PipelineException", "RayformersError"),
     "models.auto": ("AutoConfig", *AUTO_CLASSES),
     "models.base": ("PreTrainedModel",),
@@ -49,8 +57,22 @@ _NAMES: dict[str, tuple[str, ...]] = {
     ),
     "processing.image_auto": ("AutoImageProcessor",),
     "processing.image": ("BaseImageProcessor", "BatchFeature", "ImageProcessor", "ViTImageProcessor"),
+    "nn.pytorch_utils": ("Conv1D", "apply_chunking_to_forward", "prune_layer"),
     "training": ("EvalPrediction", "ScaleConfig", "Trainer", "TrainingArguments", "load_job", "run_job"),
-}
+    "training.argument_parser": ("HfArg", "HfArgumentParser"),
+    "training.nested": ("DistributedTensorGatherer",),
+    "training.optimizers": ("Adafactor", "AdafactorSchedule", "get_adafactor_schedule"),
+    "training.randomness": ("enable_full_determinism", "set_seed"),
+    "training.schedulers": (
+        "SchedulerType", "get_constant_schedule", "get_constant_schedule_with_warmup",
+        "get_cosine_schedule_with_warmup", "get_cosine_with_hard_restarts_schedule_with_warmup",
+        "get_cosine_with_min_lr_schedule_with_warmup", "get_cosine_with_min_lr_schedule_with_warmup_lr_rate",
+        "get_inverse_sqrt_schedule", "get_linear_schedule_with_warmup", "get_polynomial_decay_schedule_with_warmup",
+        "get_reduce_on_plateau_schedule", "get_scheduler", "get_wsd_schedule",
+    ),
+    "training.trainer_pt_utils": ("torch_distributed_zero_first",),
+    "training.trainer_utils": ("IntervalStrategy",),
+}  # fmt: skip
 _guide_paths.install()
 _OWNERS = {name: module for module, names in _NAMES.items() for name in names}
 _ARCHITECTURE_NAMES = class_names()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,12 +27,63 @@ def default_data_collator(features: Sequence[Mapping[str, Any]], return_tensors:
     rows = [row if isinstance(row, Mapping) else vars(row) for row in features]
     batch: dict[str, Any] = {}
     for name, first in rows[0].items():
-        if first is None or isinstance(first, str):
+        if first is None or isinstance(first, str) or (name == "label_ids" and rows[0].get("label") is not None):
             continue
         target = "labels" if name in ("label", "label_ids") else name
         tensor = _stack(name, [row[name] for row in rows])
         batch[target] = tensor if return_tensors == "pt" else tensor.numpy()
     return batch
+
+
+class DataCollatorMixin:
+    """Calls `torch_call` or `numpy_call`, as `return_tensors` ("pt" or "np") says."""
+
+    return_tensors: str
+
+    def __call__(self, features: Sequence[Any], return_tensors: str | None = None) -> Any:
+        """Rows to a batch.
+
+        Raises:
+            InputError: another kind of tensors.
+        """
+        kind = return_tensors or self.return_tensors
+        if kind == "pt":
+            return self.torch_call(features)
+        if kind == "np":
+            return self.numpy_call(features)
+        raise InputError(f"return_tensors is {kind!r}; allowed: 'pt', 'np'.")
+
+    def torch_call(self, features: Sequence[Any]) -> Any:
+        """A batch of torch tensors."""
+        raise NotImplementedError(f"{type(self).__name__} makes no torch tensors")
+
+    def numpy_call(self, features: Sequence[Any]) -> Any:
+        """A batch of numpy arrays."""
+        raise NotImplementedError(f"{type(self).__name__} makes no numpy arrays")
+
+
+@dataclass
+class DefaultDataCollator:
+    """`default_data_collator` with the kind of tensors chosen beforehand."""
+
+    return_tensors: str = "pt"
+
+    def __call__(self, features: Sequence[Mapping[str, Any]], return_tensors: str | None = None) -> dict[str, Any]:
+        """Rows to a batch."""
+        return default_data_collator(features, return_tensors or self.return_tensors)
+
+
+def stacked(values: Any, kind: str) -> Any:
+    """Nested lists or an array as one tensor of the kind "pt" or "np".
+
+    Raises:
+        InputError: rows of different lengths.
+    """
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise InputError(f"Rows of different lengths cannot be stacked: {error}. Pass padding=True.") from error
+    return torch.from_numpy(array) if kind == "pt" else array
 
 
 def _stack(name: str, values: Sequence[Any]) -> torch.Tensor:

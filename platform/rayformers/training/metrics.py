@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
 from ..registry import Registry
 
 
-class EvalPrediction(NamedTuple):
-    """What a `compute_metrics` function gets (guides' name): arrays over all held-out rows."""
+class EvalPrediction:
+    """What a `compute_metrics` function gets (guides' name): arrays over all held-out rows.
 
-    predictions: Any
-    label_ids: Any
-    inputs: Any = None
-    losses: Any = None
+    It unpacks and indexes as the tuple (predictions, label_ids) with inputs and losses where there are any.
+    """
+
+    def __init__(self, predictions: Any, label_ids: Any, inputs: Any = None, losses: Any = None) -> None:
+        self.predictions = predictions
+        self.label_ids = label_ids
+        self.inputs = inputs
+        self.losses = losses
+
+    def _elements(self) -> tuple[Any, ...]:
+        more = (value for value in (self.inputs, self.losses) if value is not None)
+        return (self.predictions, self.label_ids, *more)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._elements())
+
+    def __getitem__(self, place: int) -> Any:
+        return self._elements()[place]
+
+    def __len__(self) -> int:
+        return len(self._elements())
 
 
 ComputeMetrics = Callable[[EvalPrediction], Mapping[str, float]]
@@ -24,6 +41,7 @@ ComputeMetrics = Callable[[EvalPrediction], Mapping[str, float]]
 METRICS: Registry[ComputeMetrics] = Registry("task with metrics")
 """By task: what a job computes when its user gives no function."""
 METRICS.add("image-classification", target="rayformers.training.metrics:classification")
+METRICS.add("text-classification", target="rayformers.training.metrics:classification")
 
 
 def classification(prediction: EvalPrediction) -> dict[str, float]:

@@ -10,12 +10,18 @@ import torch
 from rayformers.errors import ConfigError
 from rayformers.training.schedules import SCHEDULES, schedule
 
+SETTINGS = {
+    "cosine_with_min_lr": {"min_lr": 1e-4},
+    "cosine_warmup_with_min_lr": {"min_lr_rate": 0.1, "warmup_lr_rate": 0.2},
+    "warmup_stable_decay": {"num_decay_steps": 30, "decay_type": "1-sqrt", "min_lr_ratio": 0.1},
+}
+
 
 @pytest.mark.parametrize("name", sorted(SCHEDULES))
 @pytest.mark.parametrize("warmup", [0, 10])
 def test_equal_to_the_reference(name: str, warmup: int) -> None:
     transformers = pytest.importorskip("transformers")
-    settings = {"min_lr": 1e-4} if name == "cosine_with_min_lr" else {}
+    settings = SETTINGS.get(name, {})
     parameter = torch.nn.Parameter(torch.zeros(1))
     optimizer = torch.optim.SGD([parameter], lr=1e-2)
     theirs = transformers.get_scheduler(name, optimizer, warmup, 100, scheduler_specific_kwargs=settings)
