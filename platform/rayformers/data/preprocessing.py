@@ -36,6 +36,7 @@ class Preprocessor(Protocol):
 PREPROCESSORS: Registry[Callable[[Any], Preprocessor]] = Registry("task with preprocessing")
 """By task: a function from the model's processor (image processor, tokenizer, ...) to its Preprocessor."""
 PREPROCESSORS.add("image-classification", target="rayformers.data.preprocessing:ImageClassification")
+PREPROCESSORS.add("text-classification", target="rayformers.data.text:TextClassification")
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,10 @@ class Column(Config):
     shape: list[int] | None = None
 
 
+class Ragged(list[Any]):
+    """Lists of numbers of any length, one a row: the column's shape is open even where all lengths agree."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Shard(Config):
     """One parquet file: its name, rows and the SHA-256 of its bytes."""
@@ -216,7 +220,7 @@ def _to_arrow(name: str, values: Any) -> tuple[pa.Array, Column]:
             "Preprocess it, or leave the column out."
         )
     dtype = np.result_type(*kinds)
-    if len(shapes) == 1:
+    if len(shapes) == 1 and not isinstance(values, Ragged):
         stacked = np.stack(rows).astype(dtype, copy=False)
         shape = list(stacked.shape[1:])
         flat = pa.array(np.ascontiguousarray(stacked).reshape(-1))
@@ -242,7 +246,9 @@ def table_rows(table: pa.Table, columns: Sequence[Column]) -> list[dict[str, Any
 def _to_numpy(chunked: pa.ChunkedArray, column: Column) -> Any:
     array = chunked.combine_chunks() if chunked.num_chunks != 1 else chunked.chunk(0)
     if column.shape is None:
-        return [np.asarray(value.as_py(), dtype=column.dtype) for value in array]
+        lengths = array.value_lengths().to_numpy(zero_copy_only=False)
+        flat = array.flatten().to_numpy(zero_copy_only=False).astype(column.dtype, copy=False)
+        return np.split(flat, np.cumsum(lengths)[:-1])
     flatten = cast("Callable[[], pa.Array]", array.flatten) if column.shape else (lambda: array)
     values = flatten().to_numpy(zero_copy_only=False)
     return values.astype(column.dtype, copy=False).reshape(len(array), *column.shape)

@@ -1,7 +1,7 @@
 """Where raw rows come from. A source is opened by the scheme of its name, and read by row number.
 
-`sklearn://digits`, `imagefolder:///data/flowers`, `parquet:///data/*.parquet` (also `csv`, `json`), or a
-`datasets.Dataset` object.
+`sklearn://digits`, `pydoc://topics`, `imagefolder:///data/flowers`, `parquet:///data/*.parquet` (also `csv`, `json`),
+or a `datasets.Dataset` object.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ class Source(Protocol):
 
 SOURCES: Registry[Callable[[str], Source]] = Registry("data source")
 SOURCES.add("sklearn", target="rayformers.data.sources:SklearnImages")
+SOURCES.add("pydoc", target="rayformers.data.pydoc:PydocTopics")
 SOURCES.add("imagefolder", target="rayformers.data.sources:ImageFolder")
 for _format in ("parquet", "csv", "json"):
     SOURCES.add(_format, target="rayformers.data.tabular:TableFiles")

@@ -15,6 +15,11 @@ from .job import ModelSection
 AUTO_CLASSES: Registry[str] = Registry("task with a trainable model")
 """By task: the Auto class that makes its models."""
 AUTO_CLASSES.add("image-classification", "AutoModelForImageClassification")
+AUTO_CLASSES.add("text-classification", "AutoModelForSequenceClassification")
+PROCESSORS: Registry[str] = Registry("task with a processor")
+"""By task: the Auto class that loads a checkpoint's processor."""
+PROCESSORS.add("image-classification", "AutoImageProcessor")
+PROCESSORS.add("text-classification", "AutoTokenizer")
 
 
 def _public(name: str) -> Any:
@@ -84,11 +89,16 @@ def make_processor(section: ModelSection, task: str) -> Any:
     """The processor of a job: the checkpoint's own, or one from `model.processor`.
 
     Raises:
-        ConfigError: a key that the processor does not have.
+        ConfigError: a key that the processor does not have, or a task of texts without a tokenizer.
     """
-    if section.pretrained is not None:
-        return _public("AutoImageProcessor").from_pretrained(section.pretrained, **section.processor)
-    fields = dict(section.processor)
+    auto, fields = PROCESSORS.get(task), dict(section.processor)
+    source = fields.pop("tokenizer", section.pretrained) if auto == "AutoTokenizer" else section.pretrained
+    if source is not None:
+        return _public(auto).from_pretrained(source, **fields)
+    if auto == "AutoTokenizer":
+        raise ConfigError(
+            f"{task} needs a tokenizer: write model.processor.tokenizer, a folder or Hub id, beside model.architecture."
+        )
     name = fields.pop("image_processor_type", "ViTImageProcessor")
     made = _public(name)
     allowed = made().to_dict()

@@ -227,10 +227,12 @@ def _shards(job: JobConfig, prepared: Prepared) -> tuple[ShardedDataset, Sharded
 
 
 def _show(job: JobConfig, prepared: Prepared, model_path: Path) -> tuple[Path | None, Example | None]:
-    """A picture of held-out images with predictions, and one of them as the registered example."""
+    """A picture of held-out images with predictions, and one held-out row as the registered example."""
     rows = prepared.held_out_rows[:PICTURE_IMAGES]
-    if job.task != "image-classification" or not len(rows):
+    if not len(rows):
         return None, None
+    if job.task != "image-classification":
+        return None, _example(job, prepared, model_path)
     from .. import pipeline
 
     columns = prepared.held_out_source.read(rows)
@@ -246,3 +248,14 @@ def _show(job: JobConfig, prepared: Prepared, model_path: Path) -> tuple[Path | 
     columns["image"][0].save(encoded, format="PNG")
     text = base64.b64encode(encoded.getvalue()).decode("ascii")
     return picture, Example(inputs=[text], answer=list(classify([text])))
+
+
+def _example(job: JobConfig, prepared: Prepared, model_path: Path) -> Example | None:
+    """The first held-out text and its answer; None for tasks of other inputs."""
+    from .. import pipeline
+
+    columns = prepared.held_out_source.read(prepared.held_out_rows[:1])
+    if "text" not in columns or "text_pair" in columns:
+        return None
+    inputs = [str(columns["text"][0])]
+    return Example(inputs=inputs, answer=list(pipeline(job.task, model=str(model_path))(inputs, truncation=True)))

@@ -14,6 +14,7 @@ from torch import nn
 from ..data.ordering import Order
 from ..data.shards import ShardedDataset, write_rows
 from ..data.stream import Collate, Plan, stream
+from ..data.text import padding_collator
 from ..errors import CheckpointError, ConfigError
 from . import checkpoint
 from .arguments import TrainingArguments
@@ -43,7 +44,7 @@ class Trainer:
     Args:
         model: any torch module whose output has a `loss` when the batch has labels.
         args: TrainingArguments; None takes the defaults.
-        data_collator: rows to a batch; None stacks them.
+        data_collator: rows to a batch; None pads where processing_class is a tokenizer, else stacks.
         train_dataset: rows by number (a list, a torch or `datasets` dataset), or a ShardedDataset.
         eval_dataset: the held-out rows.
         processing_class: saved beside the model (tokenizer, image processor, ...); `tokenizer` is its old name.
@@ -76,8 +77,9 @@ class Trainer:
         self.args, self.scale = args or TrainingArguments(), scale or ScaleConfig()
         self._model, self._model_init, self._made = model, model_init, model
         self.train_dataset, self.eval_dataset = train_dataset, eval_dataset
-        self.data_collator, self.compute_metrics = data_collator, compute_metrics
+        self.compute_metrics = compute_metrics
         self.processing_class = processing_class if processing_class is not None else tokenizer
+        self.data_collator = data_collator or padding_collator(self.processing_class)
         self.address, self.run_id = address, run_id
         self.callbacks: list[Callback] = [] if self.args.disable_tqdm else [Progress()]
         for callback in callbacks:
