@@ -275,11 +275,28 @@ UNDERSTANDING = {
 }
 
 
+class BartMethods(Seq2SeqMethods):
+    """Writes files that the reference reads as they are meant."""
+
+    def hub_state_dict(self, state_dict: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
+        """The weights under the Hub's names.
+
+        Where the projection is not tied, the reference does not tie the halves' embeddings either: it reads one each.
+        """
+        tensors: dict[str, Tensor] = super().hub_state_dict(state_dict)  # type: ignore[misc]
+        if not self.config.tie_word_embeddings:
+            for name in [name for name in tensors if name in ("shared.weight", "model.shared.weight")]:
+                for side in ("encoder", "decoder"):
+                    copy = tensors[name].clone()
+                    tensors[name.replace("shared", f"{side}.embed_tokens")] = copy
+        return tensors
+
+
 def family(config: type[PretrainedConfig], parts: Parts, positions: tuple[Rule, ...] = LEARNED, **more: Any) -> Any:
     """The architecture of a descendant; `more` are Architecture's own arguments."""
     heads = {"ForConditionalGeneration": lm_head(), "ForCausalLM": CAUSAL}
     options: dict[str, Any] = {
-        "hub_prefix": "model", "tied": SHARED, "mixins": (Seq2SeqMethods,), "heads": heads,
+        "hub_prefix": "model", "tied": SHARED, "mixins": (BartMethods,), "heads": heads,
         "computed": ("head.final_logits_bias",),
     }  # fmt: skip
     return Architecture(

@@ -13,9 +13,8 @@ from torch import nn
 from ...errors import ConfigError
 from ..registry import register
 from ..seq2seq_heads import Seq2SeqLM
-from .bart import CAUSAL, BartBase, Parts, family, lm_head
+from .bart import CAUSAL, BartBase, BartMethods, Parts, family, lm_head
 from .pegasus import COMPUTED, SINUSOIDS, table
-from .seq2seq import Seq2SeqMethods
 
 
 @dataclass(kw_only=True, init=False, repr=False)
@@ -42,7 +41,7 @@ class MarianConfig(BartBase):
             )
 
 
-class MarianMethods(Seq2SeqMethods):
+class MarianMethods(BartMethods):
     """Vocabularies that are shared grow together; of separate ones only the encoder's does."""
 
     def _resize_output(self, rows: int, *args: Any) -> None:
