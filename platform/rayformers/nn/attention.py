@@ -82,7 +82,7 @@ def sdpa(
     dropout: float = 0.0,
     softcap: float | None = None,
 ) -> tuple[Tensor, Tensor | None]:
-    """torch's fused attention. It cannot cap scores and leaves them as they are, as the reference does; `eager` caps."""
+    """torch's fused attention. It cannot cap scores and leaves them as they are, like the reference; `eager` caps."""
     causal = causal and mask is None and q.shape[-2] > 1
     if causal and (bias is not None or q.shape[-2] != k.shape[-2]):
         mask, causal = causal_mask(q.shape[-2], k.shape[-2], q.device), False

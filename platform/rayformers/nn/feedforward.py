@@ -31,7 +31,8 @@ class MLP(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, context: Context | None = None) -> Tensor:
-        return self.fc2(self.dropout(self.act(self.fc1(x))))
+        y = self.act(self.fc1(x))
+        return self.fc2(self.dropout(y) if self.training else y)
 
 
 class GatedMLP(nn.Module):
@@ -46,4 +47,5 @@ class GatedMLP(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, context: Context | None = None) -> Tensor:
-        return self.down_proj(self.dropout(self.act(self.gate_proj(x)) * self.up_proj(x)))
+        y = self.act(self.gate_proj(x)) * self.up_proj(x)
+        return self.down_proj(self.dropout(y) if self.training else y)

@@ -146,11 +146,10 @@ class RotaryTable(nn.Module):
 def rotate_half(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Rotate the first `dim` of each head [B, H, T, E] by the halves layout (Llama, GPT-NeoX)."""
     dim = cos.shape[-1]
-    turned, rest = x[..., :dim], x[..., dim:]
-    half = dim // 2
-    swapped = torch.cat((-turned[..., half:], turned[..., :half]), dim=-1)
-    out = turned * cos[:, None] + swapped * sin[:, None]
-    return out if not rest.shape[-1] else torch.cat((out, rest), dim=-1)
+    turned = x if dim == x.shape[-1] else x[..., :dim]
+    first, second = turned.chunk(2, dim=-1)
+    out = turned * cos[:, None] + torch.cat((-second, first), dim=-1) * sin[:, None]
+    return out if turned is x else torch.cat((out, x[..., dim:]), dim=-1)
 
 
 def rotate_pairs(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

@@ -65,7 +65,8 @@ class Residual(nn.Module):
     def delta(self, x: Tensor, context: Context) -> Tensor:
         """What the branch adds to x."""
         y = self.branch(x if self.before is None else self.before(x), context)
-        y = self.dropout(y if self.inside is None else self.inside(y))
+        y = y if self.inside is None else self.inside(y)
+        y = self.dropout(y) if self.training else y
         return y if self.scale == 1.0 else y * self.scale
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
