@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.pipelines.samples import KINDS, example, sentence, text_pipeline
 
-from rayformers import ChunkPipeline
+from rayformers import ChunkPipeline, PipelineException
 from rayformers.errors import InputError
 from rayformers.pipelines import batching
 from rayformers.pipelines.batching import Source, Unit, cut, run_halving
@@ -271,3 +271,40 @@ def test_chunks_of_several_inputs_share_batches() -> None:
     assert sorted(pipe.sizes, reverse=True) == [3, 3]
     assert pipe(inputs, width=3) == [[6], [4], [], [18, 17]]
     assert pipe([1, 2, 3]) == [3, 3]
+
+
+def test_outputs_are_answered_batch_by_batch() -> None:
+    """The outputs of a vocabulary's size do not pile up over the whole look-ahead."""
+    events: list[str] = []
+
+    class Logged(Windows):
+        def _forward(self, model_inputs: dict[str, Any]) -> Any:
+            events.append("forward")
+            return super()._forward(model_inputs)
+
+        def postprocess(self, model_outputs: list[dict[str, Any]]) -> list[int]:
+            events.append("answer")
+            return super().postprocess(model_outputs)
+
+    pipe = Logged(text_pipeline("feature-extraction").model, task="windows")
+    pipe.sizes = []
+    assert pipe([[1, 2], [3, 4], [5, 6], [7, 8]], batch_size=2) == [[3], [7], [11], [15]]
+    assert events == ["forward", "answer", "answer", "forward", "answer", "answer"]
+
+
+def test_other_ways_to_call() -> None:
+    pipe = text_pipeline("feature-extraction")
+    texts = [sentence(3), sentence(5, 9)]
+    wanted = pipe(texts)
+    assert_close(pipe.predict(texts), wanted)
+    assert_close(pipe.transform(texts), wanted)
+    assert_close(pipe.run_multi(texts, {}, {}, {}), wanted)
+    assert_close(list(pipe.get_iterator(texts, 1, 2, {}, {}, {})), wanted)
+    assert isinstance(next(pipe.iterate(texts, {}, {}, {"return_tensors": True})), torch.Tensor)
+    with pipe.device_placement():
+        assert torch.zeros(1).device == pipe.device
+    moved = pipe.ensure_tensor_on_device(ids=torch.zeros(1), name="x")
+    assert (moved["ids"].device, moved["name"]) == (pipe.device, "x")
+    pipe.check_model_type(["BertModel", "GPT2Model"])
+    with pytest.raises(PipelineException, match="BertModel is not supported for feature-extraction"):
+        pipe.check_model_type({"gpt2": "GPT2Model"})

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import os
+from collections import Counter
 from collections.abc import Generator, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,11 +16,13 @@ from torch.utils.data import Dataset, IterableDataset
 from ..errors import ConfigError, InputError, InputTypeError, did_you_mean
 from . import batching
 from .batching import Unit
+from .collating import Cut, length_of, pad_together
+from .compatibility import CompatibilityMethods
 
 Parameters = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
 
 
-class Pipeline:
+class Pipeline(CompatibilityMethods):
     """A model with what turns raw inputs into answers (guide: main_classes/pipelines).
 
     A task subclasses it with `_sanitize_parameters`, `preprocess`, `_forward` and `postprocess`. Any call parameter may
@@ -43,6 +45,8 @@ class Pipeline:
     """Inputs of shape [1, T, ...] that are padded to one length in a batch, and the value to pad with."""
     sequence_outputs: ClassVar[tuple[str, ...]] = ()
     """Outputs of shape [1, T, ...] that are cut back to the unit's own length after a batch."""
+    look_ahead_batches: ClassVar[int] = 2
+    """How many batches' worth of inputs are prepared together; more where their lengths differ, to sort them."""
 
     def __init__(
         self,
@@ -135,11 +139,11 @@ class Pipeline:
         rows = check_batch_size(self._batch_size if batch_size is None else batch_size)
         self.call_count += 1
         if isinstance(inputs, (list, tuple)) and self._is_many(inputs, merged[0]):
-            return list(self._stream(inputs, rows, merged))
+            return list(self.stream(inputs, rows, merged))
         if isinstance(inputs, (Generator, Iterator, Dataset, IterableDataset)) or is_dataset(inputs):
             if isinstance(inputs, Generator) and (num_workers or 0) > 1:
                 raise InputError("A generator cannot be shared by several workers; pass num_workers=1, or a dataset.")
-            return self._stream(_items(inputs), rows, merged)
+            return self.stream(_items(inputs), rows, merged)
         return self.run_single(inputs, *merged)
 
     def _is_many(self, inputs: Sequence[Any], pre: dict[str, Any]) -> bool:
@@ -158,17 +162,18 @@ class Pipeline:
     def forward(self, model_inputs: Any, **parameters: Any) -> Any:
         """Move inputs to the model's device and dtype, run without gradients, and bring outputs back to the CPU."""
         with torch.inference_mode():
-            outputs = self._forward(self._move(model_inputs, self.device, self.model.dtype), **parameters)
-        return self._move(outputs, torch.device("cpu"), None)
+            outputs = self._forward(self.move(model_inputs, self.device, self.model.dtype), **parameters)
+        return self.move(outputs, torch.device("cpu"), None)
 
     # -- batching -----------------------------------------------------------------------------------------------
 
-    def _stream(self, items: Iterable[Any], batch_size: int | None, merged: Parameters) -> Iterator[Any]:
+    def stream(self, items: Iterable[Any], batch_size: int | None, merged: Parameters) -> Iterator[Any]:
+        """Answers in the order of `items`, as they are computed, with all three kinds of parameters given."""
         if batch_size is None or batch_size == 1:
             for item in items:
                 yield self.run_single(item, *merged)
             return
-        look_ahead = batch_size * batching.LOOK_AHEAD_BATCHES
+        look_ahead = batch_size * self.look_ahead_batches
         if isinstance(items, (list, tuple)):  # nothing to wait for
             for start in range(0, len(items), look_ahead):
                 yield from self._group(list(items[start : start + look_ahead]), batch_size, *merged)
@@ -187,25 +192,29 @@ class Pipeline:
         units: list[Unit] = []
         for number, chunks in enumerate(self.preprocess_many(items, **pre)):
             units += [Unit(item=number, inputs=c, cost=self.cost(c), key=self.batch_key(c)) for c in chunks]
-        outputs = self.run_units(units, batch_size, **fwd)
-        answers: list[list[Any]] = [[] for _ in items]
-        for unit, output in zip(units, outputs, strict=True):
-            answers[unit.item].append(output)
-        return [self.finish(mine, post) for mine in answers]
+        outputs: list[dict[int, Any]] = [{} for _ in items]
+        missing = Counter(unit.item for unit in units)
+        answers = {number: self.finish([], post) for number in range(len(items)) if number not in missing}
+        for place, output in self.run_units(units, batch_size, **fwd):
+            item = units[place].item
+            outputs[item][place] = output
+            if len(outputs[item]) == missing[item]:  # answered at once: outputs are large, answers are not
+                found, outputs[item] = outputs[item], {}
+                answers[item] = self.finish([found[key] for key in sorted(found)], post)
+        return [answers[number] for number in range(len(items))]
 
     def preprocess_many(self, items: list[Any], **parameters: Any) -> list[list[Any]]:
         """The units of each item; tasks that can preprocess several at once (tokenizers) override it."""
         return [list(self._chunks(item, parameters)) for item in items]
 
-    def run_units(self, units: list[Unit], batch_size: int, budget: int | None = None, **fwd: Any) -> list[Any]:
-        """Outputs of units, in their order."""
-        numbers = {id(unit): number for number, unit in enumerate(units)}
-        outputs: list[Any] = [None] * len(units)
+    def run_units(
+        self, units: list[Unit], batch_size: int, budget: int | None = None, **fwd: Any
+    ) -> Iterator[tuple[int, Any]]:
+        """The place of each unit and its output, in the order in which batches are computed."""
+        places = {id(unit): place for place, unit in enumerate(units)}
         for batch in batching.cut(units, batch_size, budget):
             results = batching.run_halving(lambda part: self.run_together(part, fwd), batch)
-            for unit, output in zip(batch, results, strict=True):
-                outputs[numbers[id(unit)]] = output
-        return outputs
+            yield from ((places[id(unit)], output) for unit, output in zip(batch, results, strict=True))
 
     def run_together(self, batch: list[Unit], fwd: dict[str, Any]) -> list[Any]:
         """Outputs of units that fit into one forward pass."""
@@ -236,8 +245,8 @@ class Pipeline:
     def unbatch(self, outputs: Any, inputs: list[dict[str, Any]]) -> list[Any]:
         """The outputs of each unit of a batch, sequences cut back to the unit's own length."""
         padded = self.padded_inputs
-        lengths = [_length(unit, padded) for unit in inputs]
-        cut = _Cut(names={*self.sequence_outputs, *padded}, longest=max(lengths), left=self.padding_side == "left")
+        lengths = [length_of(unit, padded) for unit in inputs]
+        cut = Cut(names={*self.sequence_outputs, *padded}, longest=max(lengths), left=self.padding_side == "left")
         return [
             {name: cut.part(name, value, row, length) for name, value in outputs.items()}
             for row, length in enumerate(lengths)
@@ -268,42 +277,20 @@ class Pipeline:
         pre, fwd, post = ({**default, **call} for default, call in zip(self._defaults, given, strict=True))
         return pre, fwd, post
 
-    def _move(self, value: Any, device: torch.device, dtype: torch.dtype | None) -> Any:
+    def move(self, value: Any, device: torch.device, dtype: torch.dtype | None) -> Any:
+        """Every tensor within `value` on a device, floating-point ones in a dtype."""
         if isinstance(value, Tensor):
             return value.to(device, dtype if dtype is not None and value.is_floating_point() else None)
         if isinstance(value, Mapping):
-            return {key: self._move(item, device, dtype) for key, item in value.items()}
+            return {key: self.move(item, device, dtype) for key, item in value.items()}
         if isinstance(value, tuple):
-            return tuple(self._move(item, device, dtype) for item in value)
-        return [self._move(item, device, dtype) for item in value] if isinstance(value, list) else value
+            return tuple(self.move(item, device, dtype) for item in value)
+        return [self.move(item, device, dtype) for item in value] if isinstance(value, list) else value
 
     @property
     def device(self) -> torch.device:
         """Where the model is."""
         return self.model.device
-
-    @property
-    def torch_dtype(self) -> torch.dtype:
-        """The model's dtype."""
-        return self.model.dtype
-
-    dtype = torch_dtype
-
-    def ensure_tensor_on_device(self, **inputs: Any) -> dict[str, Any]:
-        """The inputs with every tensor on the model's device."""
-        return {name: self._move(value, self.device, None) for name, value in inputs.items()}
-
-    def transform(self, inputs: Any) -> Any:
-        """The same as a call (scikit-learn's name)."""
-        return self(inputs)
-
-    def predict(self, inputs: Any) -> Any:
-        """The same as a call (scikit-learn's name)."""
-        return self(inputs)
-
-    def iterate(self, inputs: Iterable[Any], **parameters: Any) -> Iterator[Any]:
-        """Answers one after the other, without batching."""
-        return self._stream(inputs, None, self.call_parameters(parameters))
 
     def save_pretrained(self, folder: str | os.PathLike[str], **options: Any) -> None:
         """Save the model and everything beside it into a folder."""
@@ -321,46 +308,6 @@ class ChunkPipeline(Pipeline):
 
     def finish(self, outputs: list[Any], post: dict[str, Any]) -> Any:
         return self.postprocess(outputs, **post)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Cut:
-    """Cuts a batch's outputs into those of its units: one row each, sequences without their padding."""
-
-    names: set[str]
-    longest: int
-    left: bool
-
-    def part(self, name: str, value: Any, row: int, length: int) -> Any:
-        if isinstance(value, tuple):
-            return tuple(self.part(name, item, row, length) for item in value)
-        if isinstance(value, list):
-            return value[row]
-        if not isinstance(value, Tensor) or value.ndim == 0:
-            return value
-        part = value[row : row + 1]
-        if length == self.longest or name not in self.names:
-            return part
-        return part[:, self.longest - length :] if self.left else part[:, :length]
-
-
-def _length(unit: Mapping[str, Any], padded: Mapping[str, Any]) -> int:
-    return next((value.shape[1] for name, value in unit.items() if name in padded), 0)
-
-
-def pad_together(values: list[Tensor], fill: float, side: str) -> Tensor:
-    """Tensors [1, T_i, ...] as one [B, max T_i, ...], shorter ones filled at `side`."""
-    longest = max(value.shape[1] for value in values)
-    if all(value.shape[1] == longest for value in values):
-        return torch.cat(values)
-    out = values[0].new_full((len(values), longest, *values[0].shape[2:]), fill)
-    for row, value in enumerate(values):
-        length = value.shape[1]
-        if side == "left":
-            out[row, longest - length :] = value[0]
-        else:
-            out[row, :length] = value[0]
-    return out
 
 
 def find_device(device: Any) -> torch.device:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 LOOK_AHEAD_BATCHES = 16
-"""How many batches' worth of items are read before they are sorted."""
+"""How many batches' worth of items of different lengths are read before they are sorted."""
 MAX_PADDING = 0.25
 """Largest share of padding that a batch may have before a shorter unit starts a new one."""
 LINGER_S = 0.005

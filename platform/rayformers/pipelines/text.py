@@ -9,11 +9,14 @@ import torch
 from torch import Tensor
 
 from ..errors import InputTypeError
+from . import batching
 from .base import Pipeline
 
 
 class TextPipeline(Pipeline):
     """A pipeline whose units are tokens: input_ids, attention_mask, token_type_ids, each [1, T]."""
+
+    look_ahead_batches = batching.LOOK_AHEAD_BATCHES
 
     @property
     def padded_inputs(self) -> dict[str, int | float]:  # type: ignore[override]
