@@ -14,7 +14,7 @@ from .text import TextPipeline
 class GenerativePipeline(TextPipeline):
     """A pipeline that calls `model.generate`.
 
-    `generation_config` is the model's, completed by the task's defaults and by the task_specific_params of
+    `generation_config` holds the task's defaults, the model's own settings and the task_specific_params of
     config.json.
     """
 
@@ -30,22 +30,22 @@ class GenerativePipeline(TextPipeline):
             self.generation_config.pad_token_id = pad
 
     def _settings(self, model: Any, task: str) -> GenerationConfig:
-        """The model's own settings over the task's defaults; a length in either way that the model sets wins."""
-        own = getattr(model, "generation_config", None)
-        config = copy.deepcopy(own) if own is not None else GenerationConfig()
+        """The task's defaults, then what the model sets otherwise, then its task_specific_params.
+
+        A length that the model sets (max_length) replaces the task's max_new_tokens.
+        """
         plain = GenerationConfig()
-        specific = dict((getattr(model.config, "task_specific_params", None) or {}).get(task, {}))
+        own = copy.deepcopy(getattr(model, "generation_config", None) or plain)
+        config = copy.deepcopy(own)
+        for name, value in self.task_defaults.items():
+            setattr(config, name, value)
+        if own.max_new_tokens is not None or own.max_length not in (None, plain.max_length):
+            config.max_new_tokens = own.max_new_tokens
+        specific = dict(specific_parameters(model, task))
         if "prefix" in specific:
             self.prefix = specific.pop("prefix")
         for name, value in specific.items():
             setattr(config, name, value)
-        length_is_set = config.max_length != plain.max_length or config.max_new_tokens is not None
-        for name, value in self.task_defaults.items():
-            if name == "max_new_tokens":
-                if not length_is_set:
-                    config.max_new_tokens = value
-            elif getattr(config, name) == getattr(plain, name):
-                setattr(config, name, value)
         return config
 
     def generate(self, inputs: dict[str, Any], options: dict[str, Any]) -> Tensor:
@@ -61,3 +61,8 @@ class GenerativePipeline(TextPipeline):
         ids = inputs.get("input_ids")
         rows = 1 if ids is None else len(ids)
         return sequences.reshape(rows, len(sequences) // rows, -1)
+
+
+def specific_parameters(model: Any, task: str) -> dict[str, Any]:
+    """What config.json says of a task ("task_specific_params"): generation settings and a "prefix" of its inputs."""
+    return (getattr(model.config, "task_specific_params", None) or {}).get(task, {})

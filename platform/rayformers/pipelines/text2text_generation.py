@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from ..errors import InputError
 from .base import Parameters
-from .generative import GenerativePipeline
+from .generative import GenerativePipeline, specific_parameters
 from .text import check_text
 
 
@@ -133,7 +133,9 @@ class TranslationPipeline(Text2TextGenerationPipeline):
     ) -> dict[str, Any]:
         build = getattr(self.tokenizer, "_build_translation_inputs", None)
         if build is None:  # the checkpoint knows one pair of languages, or a prefix names them (T5)
-            return super().preprocess(inputs, truncation)
+            named = specific_parameters(self.model, f"translation_{src_lang}_to_{tgt_lang}").get("prefix")
+            prefix = named if self.prefix is None and named is not None else ""
+            return super().preprocess(prefix + check_text(inputs, "translation"), truncation)
         src_lang, tgt_lang = src_lang or self.tokenizer.src_lang, tgt_lang or self.tokenizer.tgt_lang
         if src_lang is None or tgt_lang is None:
             raise InputError("This model translates between many languages; pass src_lang=... and tgt_lang=...")
