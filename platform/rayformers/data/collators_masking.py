@@ -103,7 +103,8 @@ class DataCollatorForLanguageModeling(DataCollatorMixin):
         return self._batch(examples, "np")
 
     def _batch(self, examples: Sequence[Any], kind: str) -> Any:
-        draws, offsets = self.draws(kind), None
+        draws = self.draws(kind)
+        offsets: Any = None
         if isinstance(examples[0], Mapping) and "offset_mapping" in examples[0]:
             offsets = [example["offset_mapping"] for example in examples]
             examples = [{key: value for key, value in row.items() if key != "offset_mapping"} for row in examples]
@@ -180,7 +181,8 @@ def word_numbers(offsets: np.ndarray[Any, Any], special: np.ndarray[Any, Any]) -
 def word_starts(words: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """[rows, tokens]: whether a token is the first of its word."""
     before = np.concatenate([np.full((len(words), 1), -1), words[:, :-1]], axis=1)
-    return (words != -1) & (words != before)
+    first: np.ndarray[Any, Any] = np.logical_and(words != -1, words != before)
+    return first
 
 
 def spread(words: np.ndarray[Any, Any], chosen: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -111,4 +111,5 @@ def _order_mask(
     order = np.asarray(draws.shuffled(list(range(half))), dtype=np.int64)
     places = np.concatenate([order, order + half])
     places = np.where(~predicted & ~functional, -1, places)
-    return ((places[:, None] <= places[None, :]) & predicted).astype(np.float32)
+    unseen: np.ndarray[Any, Any] = (places[:, None] <= places[None, :]) & predicted
+    return unseen.astype(np.float32)

@@ -82,7 +82,7 @@ class DistributionOutput:
         dim: size of an event; above 1 the values of an event are independent of each other.
     """
 
-    distribution_class: ClassVar[type[Distribution]]
+    distribution_class: ClassVar[Callable[..., Distribution]]
     parameters: ClassVar[tuple[str, ...]]
     """Names of the parameters, in the order of the distribution's own."""
 

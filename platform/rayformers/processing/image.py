@@ -18,6 +18,7 @@ from ..hub import read_json, resolve
 from ..models.config import split_hub_options
 from ..weights.stream import write_json
 from . import image_transforms as transforms
+from .image_layout import FIRST, LAST
 
 FILE_NAME = "preprocessor_config.json"
 _FORMATS = ("pt", "np", None)
@@ -214,7 +215,7 @@ class ImageProcessor(BaseImageProcessor):
         images: Any,
         *,
         return_tensors: str | None = None,
-        data_format: str = transforms.FIRST,
+        data_format: str = FIRST,
         input_data_format: str | None = None,
         **overrides: Any,
     ) -> BatchFeature:
@@ -229,7 +230,7 @@ class ImageProcessor(BaseImageProcessor):
         """
         settings = self._settings(overrides)
         pixels = [self._one(image, settings, input_data_format) for image in as_list(images)]
-        if getattr(data_format, "value", data_format) == transforms.FIRST:
+        if getattr(data_format, "value", data_format) == FIRST:
             pixels = [array.transpose(2, 0, 1) for array in pixels]
         return BatchFeature({"pixel_values": pixels}, tensor_type=return_tensors)
 
@@ -248,15 +249,15 @@ class ImageProcessor(BaseImageProcessor):
         array = transforms.channels_last(transforms.to_array(image), data_format)
         if settings["do_resize"]:
             size = self.output_size(array, settings["size"])
-            array = transforms.resize(array, size, settings["resample"], input_data_format=transforms.LAST)
+            array = transforms.resize(array, size, settings["resample"], input_data_format=LAST)
         if settings.get("do_center_crop"):
             crop = settings["crop_size"]
-            array = transforms.center_crop(array, (crop["height"], crop["width"]), input_data_format=transforms.LAST)
+            array = transforms.center_crop(array, (crop["height"], crop["width"]), input_data_format=LAST)
         if settings["do_rescale"]:
             array = transforms.rescale(array, settings["rescale_factor"])
         if settings["do_normalize"]:
             mean, std = settings["image_mean"], settings["image_std"]
-            array = transforms.normalize(array, mean, std, input_data_format=transforms.LAST)
+            array = transforms.normalize(array, mean, std, input_data_format=LAST)
         return array
 
     def output_size(self, image: np.ndarray, size: Mapping[str, int]) -> tuple[int, int]:

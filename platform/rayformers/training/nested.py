@@ -27,7 +27,7 @@ def _map(function: Callable[..., Any], first: Any, *rest: Any) -> Any:
 
 def atleast_1d(value: Any) -> Any:
     """A tensor or array with an axis at least."""
-    return torch.atleast_1d(value) if isinstance(value, torch.Tensor) else np.atleast_1d(value)
+    return (value[None] if value.ndim == 0 else value) if isinstance(value, torch.Tensor) else np.atleast_1d(value)
 
 
 def _pad_and_concatenate(first: Any, second: Any, padding_index: float, full: Callable[..., Any], join: Any) -> Any:
@@ -139,7 +139,7 @@ def distributed_concat(tensor: Any, num_total_examples: int | None = None) -> An
     world = _world()
 
     def gather(leaf: torch.Tensor) -> torch.Tensor:
-        leaf = torch.atleast_1d(leaf).contiguous()
+        leaf = atleast_1d(leaf).contiguous()
         parts = [torch.empty_like(leaf) for _ in range(world)]
         torch.distributed.all_gather(parts, leaf)
         return torch.cat(parts)[:num_total_examples]

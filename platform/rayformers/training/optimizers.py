@@ -17,7 +17,8 @@ _HALF = (torch.float16, torch.bfloat16)
 
 
 def _rms(tensor: Tensor) -> Tensor:
-    return tensor.norm(2) / math.sqrt(tensor.numel())
+    norm: Tensor = torch.linalg.vector_norm(tensor)
+    return norm / math.sqrt(tensor.numel())
 
 
 class Adafactor(Optimizer):
@@ -141,8 +142,9 @@ class Adafactor(Optimizer):
         """The gradient over the root of its second moments, which are rows times columns for a matrix."""
 
         def averaged(name: str, new: Tensor) -> Tensor:
-            state[name] = state[name].to(gradient).lerp_(new, 1.0 - beta2)
-            return state[name]
+            moment: Tensor = state[name].to(gradient).lerp_(new, 1.0 - beta2)
+            state[name] = moment
+            return moment
 
         squares = gradient.square() + eps
         if gradient.ndim < 2:

@@ -157,12 +157,9 @@ for _name, _curve in {
     "inverse_sqrt": inverse_sqrt,
 }.items():
     SCHEDULES.add(_name, _curve)
-for _name, _curve in {
-    "cosine_warmup_with_min_lr": cosine_warmup_with_min_lr,
-    "warmup_stable_decay": warmup_stable_decay,
-}.items():
-    SCHEDULES.add(_name, _curve)
-    WHOLE[_name] = _curve
+for _whole in (cosine_warmup_with_min_lr, warmup_stable_decay):
+    SCHEDULES.add(_whole.__name__, _whole)
+    WHOLE[_whole.__name__] = _whole
 
 
 def share_at(step: int, *, name: str, warmup_steps: int, total_steps: int | None, settings: Mapping[str, Any]) -> float:
