@@ -82,7 +82,7 @@ class TrainingError(RayformersError, RuntimeError):
     status = 500
 
 
-class PipelineException(RayformersError):
+class PipelineException(RayformersError):  # noqa: N818 - the guides' name
     """Raised by a pipeline for an unusable task, model or input (guide: internal/pipelines_utils).
 
     Args:

@@ -1,7 +1,7 @@
 """The support table of README, made from the cases that the parity tests run.
 
-    python -m tests.parity.support          # print it
-    python -m tests.parity.support --write  # put it into README
+python -m tests.parity.support          # print it
+python -m tests.parity.support --write  # put it into README
 """
 
 from __future__ import annotations

@@ -75,8 +75,8 @@ class PretrainedConfig:
         for entry in fields(self):
             given = values.pop(entry.name, MISSING)
             if given is MISSING:
-                factory = entry.default_factory
-                given = entry.default if isinstance(factory, type(MISSING)) else factory()
+                factory: Any = entry.default_factory
+                given = entry.default if factory is MISSING else factory()
             if given is MISSING:
                 raise ConfigError(f"{type(self).__name__} lacks {entry.name!r}.")
             object.__setattr__(self, entry.name, given)
