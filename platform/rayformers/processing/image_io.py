@@ -89,7 +89,10 @@ def _open(source: Any, timeout: float | None, max_pixels: int) -> Image.Image:
 def _open_path(path: Path, max_pixels: int) -> Image.Image:
     if not path.is_file():
         raise NotFoundError(f"No such picture: {path}.")
-    return open_bytes(path.read_bytes(), max_pixels=max_pixels)
+    try:
+        return open_bytes(path.read_bytes(), max_pixels=max_pixels)
+    except InputError as error:  # which of many pictures it is
+        raise type(error)(f"{path}: {error}") from error
 
 
 def _open_text(text: str, timeout: float | None, max_pixels: int) -> Image.Image:
