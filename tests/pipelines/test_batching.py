@@ -61,6 +61,13 @@ def test_answers_do_not_depend_on_the_batch(kind: str, lengths: list[tuple[int, 
         assert_close(got, flat)
 
 
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.startswith(("text", "feature"))])
+def test_empty_texts_among_others(kind: str) -> None:
+    pipe = text_pipeline(kind)
+    inputs = ["", sentence(3), "", "\u2028"]
+    assert_close(pipe(inputs, batch_size=4), pipe(inputs))
+
+
 CUT_ON_REQUEST = (
     "text-classification", "feature-extraction", "text2text-generation", "summarization", "translation"
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import torch
@@ -38,6 +38,10 @@ class TextPipeline(Pipeline):
         """Tokens."""
         ids = model_inputs.get("input_ids")
         return int(ids.shape[-1]) if isinstance(ids, Tensor) else 1
+
+    def batch_key(self, model_inputs: Any) -> Hashable:
+        """Texts of any length share a batch; one without a token (an empty prompt) stands alone."""
+        return super().batch_key(model_inputs) if self.cost(model_inputs) else id(model_inputs)
 
     def tokenize_many(self, texts: list[Any], **options: Any) -> list[dict[str, Tensor]]:
         """One tokenizer call for several texts: model inputs [1, T] of each."""
