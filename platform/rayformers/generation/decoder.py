@@ -78,6 +78,7 @@ class Decoder:
         self._capacity = capacity + (0 if self._embeds is None else self._embeds.shape[1])
         self._mask = self._mask_of(self._inputs.pop(self._mask_name, None))
         self._positions = self._positions_of(self._inputs.pop("position_ids", None), "position_ids" in names)
+        self._unseen_mask = self._positions is not None and model.device.type != "cpu"
         self._types = self._inputs.pop("token_type_ids", None)
         self._keeps_logits = "logits_to_keep" in names
         self._wants_place = self.cache_name == "cache_params" and "cache_position" in names
@@ -146,7 +147,9 @@ class Decoder:
         else:
             inputs[self._ids_name] = ids if new >= ids.shape[1] else ids[:, ids.shape[1] - new :]
         if self._mask is not None:
-            inputs[self._mask_name] = self._upto(self._mask, total)
+            mask = self._upto(self._mask, total)
+            # with an axis for queries, nothing needs to look at the mask's values, which a GPU would be waited for
+            inputs[self._mask_name] = mask[:, None] if seen and new == 1 and self._unseen_mask else mask
         if self._positions is not None:
             inputs["position_ids"] = self._upto(self._positions, total)[:, total - new :]
         if self._types is not None:

@@ -194,8 +194,10 @@ def cache_of(model: Any, config: Any, mode: GenerationMode, rows: int, length: i
 def _made(model: Any, config: Any, mode: GenerationMode, rows: int, length: int) -> Cache:
     kind = config.cache_implementation
     goes_back = mode in (GenerationMode.ASSISTED_GENERATION, GenerationMode.CONTRASTIVE_SEARCH)
-    if kind is None or goes_back or kind.startswith("dynamic"):
+    if goes_back or kind == "dynamic_full":
         return DynamicCache()
+    if kind in (None, "dynamic"):
+        return DynamicCache(config=model.config)
     if kind == "offloaded":
         return DynamicCache(offloading=True)
     if kind == "quantized":

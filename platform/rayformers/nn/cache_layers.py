@@ -163,19 +163,46 @@ class SlidingWindowLayer(CacheLayerMixin):
         super().__init__()
         self.sliding_window = sliding_window
         self.max_cache_len = sliding_window if max_cache_len is None else min(max_cache_len, sliding_window)
-        self._seen = 0
+        self._seen = self._start = 0
+
+    @property
+    def keys(self) -> Tensor | None:
+        return None if self._buffers is None else self._buffers[0][..., self._start : self._start + self._length, :]
+
+    @property
+    def values(self) -> Tensor | None:
+        return None if self._buffers is None else self._buffers[1][..., self._start : self._start + self._length, :]
 
     def update(self, keys: Tensor, values: Tensor, cache_kwargs: dict[str, Any] | None = None) -> tuple[Tensor, Tensor]:
-        if self._buffers is not None and self._length:
-            keys, values = (
-                torch.cat((old[..., : self._length, :], new), -2)
-                for old, new in zip(self._buffers, (keys, values), strict=True)
-            )
-        self._seen += keys.shape[-2] - self._length
-        kept = min(keys.shape[-2], self.sliding_window - 1)
-        start = keys.shape[-2] - kept
-        self._buffers, self._length = (keys[..., start:, :], values[..., start:, :]), kept
-        return keys, values
+        new = keys.shape[-2]
+        self._seen += new
+        old = (self.keys, self.values)
+        if old[0] is None or old[1] is None or self._length == 0:
+            return self._keep((keys, values), keys.shape[-2])
+        if torch.is_grad_enabled() and (keys.requires_grad or old[0].requires_grad):
+            joined = torch.cat((old[0], keys), -2), torch.cat((old[1], values), -2)
+            return self._keep(joined, joined[0].shape[-2])
+        total = self._length + new
+        if self._start + total > self._buffers[0].shape[-2]:  # type: ignore[index]
+            ahead = max(_GROWTH_TOKENS, min(total, self.sliding_window) // 2)
+            made = tuple(x.new_empty(*x.shape[:-2], total + ahead, x.shape[-1]) for x in (keys, values))
+            for buffer, x in zip(made, old, strict=True):
+                buffer[..., : self._length, :] = x
+            self._buffers, self._start = (made[0], made[1]), 0
+        assert self._buffers is not None
+        start, stop = self._start, self._start + total
+        for buffer, x in zip(self._buffers, (keys, values), strict=True):
+            buffer[..., stop - new : stop, :] = x
+        self._length = min(total, self.sliding_window - 1)
+        self._start = stop - self._length
+        return self._buffers[0][..., start:stop, :], self._buffers[1][..., start:stop, :]
+
+    def _keep(self, everything: tuple[Tensor, Tensor], total: int) -> tuple[Tensor, Tensor]:
+        """Keep what a window reaches back of `total` positions; gives all of them."""
+        self._length, self._start = min(total, self.sliding_window - 1), 0
+        keys, values = (x[..., total - self._length :, :] for x in everything)
+        self._buffers = (keys.contiguous(), values.contiguous()) if self._length < total else (keys, values)
+        return everything
 
     def get_seq_length(self, cache_position: Tensor | None = None) -> int:
         return self._seen
@@ -188,7 +215,7 @@ class SlidingWindowLayer(CacheLayerMixin):
         return keys, self._seen + len(cache_position) - keys
 
     def reset(self) -> None:
-        self._length = self._seen = 0
+        self._length = self._seen = self._start = 0
 
     def crop(self, max_length: int) -> None:
         """See CacheLayerMixin.crop.

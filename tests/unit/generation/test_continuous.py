@@ -43,7 +43,10 @@ def test_tokens_are_those_of_generate(decoder: Any, options: dict[str, Any], slo
 @pytest.mark.parametrize("model_type", ["gpt2", "mistral", "opt", "bloom"])
 def test_other_architectures_run_too(make: Any, model_type: str) -> None:
     sizes = {"vocab_size": 97, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "eos_token_id": 2}
-    more = {"mistral": {"sliding_window": 6, "num_key_value_heads": 2}, "opt": {"word_embed_proj_dim": 32, "ffn_dim": 32}}.get(model_type, {})
+    more = {
+        "mistral": {"sliding_window": 6, "num_key_value_heads": 2},
+        "opt": {"word_embed_proj_dim": 32, "ffn_dim": 32},
+    }.get(model_type, {})
     model = make(model_type, **sizes, pad_token_id=0, **more)
     prompts = uneven(6)
     outputs = model.generate_batch(prompts, limits=EngineSettings(max_slots=3), max_new_tokens=9)
