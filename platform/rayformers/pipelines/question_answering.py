@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, InputTypeError
+from .argument_handler import ArgumentHandler
 from .base import ChunkPipeline, Parameters
 from .spans import best_spans
 from .text import TextPipeline
@@ -22,7 +23,7 @@ class SquadExample:
     context_text: str
 
 
-class QuestionAnsweringArgumentHandler:
+class QuestionAnsweringArgumentHandler(ArgumentHandler):
     """Examples from what a user gives (guide: internal/pipelines_utils)."""
 
     def __call__(self, *args: Any, question: Any = None, context: Any = None, data: Any = None, **other: Any) -> Any:

@@ -8,11 +8,12 @@ from typing import Any
 import torch
 
 from ..errors import InputError, InputTypeError
+from .argument_handler import ArgumentHandler
 from .base import Parameters
 from .generative import GenerativePipeline
 
 
-class TableQuestionAnsweringArgumentHandler:
+class TableQuestionAnsweringArgumentHandler(ArgumentHandler):
     """{"table", "query"} items from what a user gives (guide: internal/pipelines_utils)."""
 
     def __call__(self, table: Any = None, query: Any = None, **_: Any) -> list[dict[str, Any]]:

@@ -8,11 +8,12 @@ from typing import Any
 import torch
 
 from ..errors import InputError, InputTypeError
+from .argument_handler import ArgumentHandler
 from .base import ChunkPipeline, Parameters
 from .text import TextPipeline
 
 
-class ZeroShotClassificationArgumentHandler:
+class ZeroShotClassificationArgumentHandler(ArgumentHandler):
     """Labels and pairs from what a user gives (guide: internal/pipelines_utils)."""
 
     def __call__(self, sequences: Any, labels: Any, hypothesis_template: str) -> tuple[list[list[str]], list[str]]:
