@@ -69,7 +69,7 @@ class DataCollatorForPermutationLanguageModeling(DataCollatorMixin):
 
     def _mask(self, inputs: Any, kind: str) -> tuple[Any, Any, Any, Any]:
         draws = draws_for(kind, None)
-        ids = np.array(inputs)
+        ids = np.asarray(inputs)
         rows, length = ids.shape
         if length % 2:
             raise InputError(
