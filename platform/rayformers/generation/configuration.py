@@ -28,7 +28,7 @@ class CompileConfig:
     fullgraph: bool = False
     dynamic: bool | None = None
     backend: str | Any = "inductor"
-    mode: str = "reduce-overhead"
+    mode: str | None = "reduce-overhead"
     options: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:

@@ -56,15 +56,18 @@ class Decoder:
         inputs: all other inputs of its forward: attention_mask, encoder_outputs, pixel_values, ...
         cache: kept from call to call, None for none.
         capacity: tokens that are expected at most; the mask is reserved for them.
+        chunk_tokens: run prompts in chunks of so many tokens.
+        compile_config: compile the step of a single token with these arguments of torch.compile.
     """
 
     def __init__(
         self, model: Any, inputs: dict[str, Any], cache: Any, *, use_cache: bool = True, capacity: int = 0,
-        chunk_tokens: int | None = None,
+        chunk_tokens: int | None = None, compile_config: Any = None,
     ) -> None:  # fmt: skip
         self.model, self.cache, self.use_cache = model, cache, use_cache
         self.encoder_decoder = bool(model.config.is_encoder_decoder)
         self.chunk_tokens = chunk_tokens
+        self._step = model if compile_config is None else compiled(model, compile_config)
         names = set(model.input_names())
         self.cache_name = "cache_params" if "cache_params" in names else "past_key_values"
         self.caches = use_cache and self.cache_name in names
@@ -163,7 +166,8 @@ class Decoder:
             inputs["use_cache"] = False
         if self._keeps_logits and keep:
             inputs["logits_to_keep"] = keep
-        output: ModelOutput = self.model(**inputs, return_dict=True, **{k: v for k, v in record.items() if v})
+        call = self._step if seen and new == 1 else self.model
+        output: ModelOutput = call(**inputs, return_dict=True, **{k: v for k, v in record.items() if v})
         if self.caches:
             self.cache = output.get(self.cache_name)
         return output
@@ -199,6 +203,16 @@ class Decoder:
             if getattr(self, name) is not None:
                 setattr(self, name, function(getattr(self, name)))
         self._inputs = {name: map_rows(value, function) for name, value in self._inputs.items()}
+
+
+def compiled(model: Any, config: Any) -> Any:
+    """The model's forward through torch.compile; kept at the model, so that later calls need not compile again."""
+    arguments = {name: value for name, value in config.to_dict().items() if value is not None}
+    kept = model.__dict__.setdefault("_compiled_steps", {})
+    key = (id(model), repr(sorted(arguments.items())))  # a copy of the model must not run the original
+    if key not in kept:
+        kept[key] = torch.compile(model.forward, **arguments)
+    return kept[key]
 
 
 def map_rows(value: Any, function: Any) -> Any:

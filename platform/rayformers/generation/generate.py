@@ -102,6 +102,7 @@ def generate(
         decoder=Decoder(
             model, inputs_of_step, cache, use_cache=config.use_cache is not False or "inputs_embeds" in prepared.inputs,
             capacity=capacity, chunk_tokens=config.prefill_chunk_size,
+            compile_config=None if config.disable_compile else config.compile_config,
         ),
         rules=rules_of(
             model, config, prepared, tokens, prefix_allowed_tokens_fn=prefix_allowed_tokens_fn, own=logits_processor,

@@ -54,6 +54,14 @@ def test_prefill_in_chunks_gives_the_same_tokens(decoder: Any, prompts: dict[str
     assert torch.equal(decoder.generate(**prompts, max_new_tokens=6, prefill_chunk_size=2), expected)
 
 
+@pytest.mark.slow  # the first trace
+def test_a_compiled_step_gives_the_same_tokens(make: Any) -> None:
+    model = make(num_hidden_layers=1)
+    expected = model.generate(IDS, max_new_tokens=6)
+    config = rayformers.CompileConfig(backend="eager", mode=None)
+    assert torch.equal(model.generate(IDS, max_new_tokens=6, compile_config=config), expected)
+
+
 def test_one_seed_gives_one_text(decoder: Any) -> None:
     def draw(seed: int) -> list[int]:
         torch.manual_seed(seed)
