@@ -20,6 +20,7 @@ JOB = Path(__file__).parents[2] / "jobs" / "text_classification.yaml"
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 # Ray Data and MLflow warn of their own code; the checkpoint has no head of eight classes, which is said in a warning.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 def test_chapters_are_told_apart(ray_cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
