@@ -19,12 +19,12 @@ import torch
 from torch import Tensor
 
 from ..errors import ConfigError, InputError, InputTooLargeError, ResourceError
-from ..nn.cache import DynamicCache
 from .fair_queue import FairQueue
 from .generate import _lengths, settings
 from .inputs import Prepared, Tokens
 from .modes import GenerationMode
-from .prefix_store import Layers, PrefixStore
+from .prefill import Prefill, without_padding
+from .prefix_store import PrefixStore
 from .request import GenerationOutput, Request, RequestCancelledError
 from .rules.base import LogitsProcessorList
 from .rules.sampling import (
@@ -88,7 +88,7 @@ class Engine:
         self._takes_positions = "position_ids" in names
         self._keeps_logits = "logits_to_keep" in names
         self._budget_tokens = self._tokens_in_budget()
-        self._prefilling: _Prefill | None = None
+        self._prefilling: Prefill | None = None
         self._numbers = itertools.count()
         self._condition = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -238,7 +238,7 @@ class Engine:
                 chosen = self._admit(budget)
                 if not chosen:
                     return
-                self._prefilling = _Prefill(self.model, chosen, self.prefixes, self._takes_positions)
+                self._prefilling = Prefill(self.model, chosen, self.prefixes, self._takes_positions)
             prefill = self._prefilling
             budget -= prefill.advance(budget, self._keeps_logits)
             if prefill.logits is None:
@@ -247,7 +247,7 @@ class Engine:
             chosen_tokens = self._choose(prefill.logits, prefill.requests)
             for row, (request, token) in enumerate(zip(prefill.requests, chosen_tokens, strict=True)):
                 layers = prefill.layers(row)
-                self.prefixes.keep(request.prompt, _own(layers, len(request.prompt)))
+                self.prefixes.keep(request.prompt, without_padding(layers, len(request.prompt)))
                 if request.cancelled:
                     request.close("cancelled", RequestCancelledError(f"Request {request.request_id!r} was cancelled."))
                 elif request.take(token):
@@ -268,7 +268,7 @@ class Engine:
                 together = [*running, *chosen, request]
                 if len(together) * max(r.need_tokens for r in together) > self._budget_tokens and len(together) > 1:
                     break
-                known = self.prefixes.find(request.prompt)[0]
+                known = self.prefixes.known(request.prompt)
                 longest = max(len(r.prompt) for r in [*chosen, request])
                 if chosen and (known or (len(chosen) + 1) * longest > budget):
                     break
@@ -336,61 +336,6 @@ def _prompt(input_ids: Any) -> list[int]:
     if not all(isinstance(token, int) and not isinstance(token, bool) and token >= 0 for token in tokens):
         raise InputError("A prompt is a list of token ids (whole numbers >= 0) of one text; use a tokenizer.")
     return tokens
-
-
-def _own(layers: Layers, length: int) -> Layers:
-    """The last `length` positions: what belongs to the row without its padding."""
-    return [(k[:, :, k.shape[2] - length :], v[:, :, v.shape[2] - length :]) for k, v in layers]
-
-
-class _Prefill:
-    """Prompts that run together, chunk by chunk, before they join.
-
-    Attributes:
-        logits: scores of the next token [N, V] once all is run.
-    """
-
-    def __init__(self, model: Any, requests: list[Request], prefixes: PrefixStore, positions: bool) -> None:
-        self.model, self.requests, self.logits = model, requests, None
-        self.cache = DynamicCache()
-        self.seen = 0
-        if len(requests) == 1:
-            self.seen, known = prefixes.find(requests[0].prompt)
-            for number, (keys, values) in enumerate(known or []):
-                self.cache.update(keys, values, number)
-        width, device = max(len(r.prompt) for r in requests), model.device
-        self.width = width
-        self.ids = torch.tensor([[0] * (width - len(r.prompt)) + r.prompt for r in requests], device=device)
-        self.mask: Tensor | None = None
-        if any(len(r.prompt) != width for r in requests):
-            self.mask = torch.tensor(
-                [[0] * (width - len(r.prompt)) + [1] * len(r.prompt) for r in requests], device=device
-            )
-        self.positions = positions and self.mask is not None
-
-    logits: Tensor | None
-
-    def advance(self, tokens: int, keeps_logits: bool) -> int:
-        """Run at most `tokens` tokens; gives how many."""
-        columns = max(1, min(tokens // len(self.requests), self.width - self.seen))
-        stop = self.seen + columns
-        inputs: dict[str, Any] = {"past_key_values": self.cache, "use_cache": True}
-        if self.mask is not None:
-            inputs["attention_mask"] = self.mask[:, :stop]
-            if self.positions:
-                places = (self.mask.cumsum(-1) - 1).masked_fill(self.mask == 0, 1)
-                inputs["position_ids"] = places[:, self.seen : stop]
-        if keeps_logits:
-            inputs["logits_to_keep"] = 1
-        output = self.model(input_ids=self.ids[:, self.seen : stop], return_dict=True, **inputs)
-        self.seen = stop
-        if stop == self.width:
-            self.logits = output.logits[:, -1].float()
-        return columns * len(self.requests)
-
-    def layers(self, row: int) -> Layers:
-        """Keys and values of one prompt [1, G, T, E]."""
-        return [(k[row : row + 1], v[row : row + 1]) for k, v in self.cache]
 
 
 def generate_batch(

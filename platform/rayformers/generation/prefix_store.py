@@ -28,24 +28,27 @@ class PrefixStore:
         self.used_bytes = 0
         self.hits_tokens = 0
 
+    def known(self, tokens: list[int]) -> int:
+        """Tokens of the longest known beginning that leaves at least one to run."""
+        stop = 0
+        while stop + self.block_tokens < len(tokens) and tuple(tokens[: stop + self.block_tokens]) in self._blocks:
+            stop += self.block_tokens
+        return stop
+
     def find(self, tokens: list[int]) -> tuple[int, Layers | None]:
-        """(tokens of the longest known beginning that leaves at least one to run, their keys and values)."""
-        found: list[Layers] = []
-        for stop in range(self.block_tokens, len(tokens), self.block_tokens):
-            key = tuple(tokens[:stop])
-            if key not in self._blocks:
-                break
-            self._blocks.move_to_end(key)
-            found.append(self._blocks[key])
-        if not found:
+        """(`known` tokens, their keys and values)."""
+        known = self.known(tokens)
+        if not known:
             return 0, None
-        joined = [
+        keys = [tuple(tokens[:stop]) for stop in range(self.block_tokens, known + 1, self.block_tokens)]
+        for key in keys:
+            self._blocks.move_to_end(key)
+        found = [self._blocks[key] for key in keys]
+        self.hits_tokens += known
+        return known, [
             (torch.cat([block[n][0] for block in found], -2), torch.cat([block[n][1] for block in found], -2))
             for n in range(len(found[0]))
         ]
-        known = len(found) * self.block_tokens
-        self.hits_tokens += known
-        return known, joined
 
     def keep(self, tokens: list[int], layers: Layers) -> None:
         """Remember the whole blocks of a prompt, whose keys and values hold at least its tokens."""
