@@ -28,6 +28,7 @@ GUIDE_PATHS: dict[str, tuple[str, ...]] = {
         "data.collators_permutation",
         "data.collators_packed",
     ),
+    "debug_utils": ("training.numeric_watch",),
     "hf_argparser": ("training.argument_parser",),
     "image_processing_utils": ("processing.image",),
     "image_transforms": ("processing.image_transforms", "processing.image_layout"),
@@ -49,6 +50,13 @@ GUIDE_PATHS: dict[str, tuple[str, ...]] = {
     "trainer_pt_utils": ("training.trainer_pt_utils", "training.samplers", "training.nested"),
     "trainer_utils": ("training.trainer_utils", "training.metrics", "training.trainer", "training.randomness"),
     "training_args": ("training.arguments",),
+    "utils": (
+        "enums",
+        "docstrings",
+        "lazy_module",
+        "processing.encode_options",
+        "processing.batch_encoding",
+    ),
 }
 """Path below the package -> modules below the package that are asked in turn."""
 

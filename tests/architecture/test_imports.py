@@ -15,7 +15,7 @@ PACKAGE = ROOT / "platform" / "rayformers"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = (
-    {"config", "enums", "errors", "guide_paths", "registry"},
+    {"config", "docstrings", "enums", "errors", "guide_paths", "lazy_module", "registry"},
     {"nn", "hub"},
     {"weights"},
     {"models", "processing"},
@@ -39,7 +39,8 @@ ALLOWED_IN: dict[str, tuple[str, ...]] = {
 # Packages whose import costs more than a command line may take.
 HEAVY = ("torch", "ray", "deepspeed", "mlflow", "fastapi", "transformers", "numpy", "pandas", "pyarrow", "datasets")
 WITHOUT_TORCH = (
-    "__init__.py", "config.py", "enums.py", "errors.py", "guide_paths.py", "registry.py", "hub", "cli", "cluster",
+    "__init__.py", "config.py", "docstrings.py", "enums.py", "errors.py", "guide_paths.py", "lazy_module.py",
+    "registry.py", "hub", "cli", "cluster",
 )  # fmt: skip
 
 
