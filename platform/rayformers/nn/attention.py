@@ -65,7 +65,8 @@ def eager(
     if causal and mask is None:
         mask = causal_mask(q.shape[-2], k.shape[-2], q.device)
     if mask is not None:
-        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+        hidden = torch.finfo(scores.dtype).min
+        scores = scores.masked_fill(~mask, hidden) if mask.dtype == torch.bool else scores + mask
     weights = F.dropout(scores.softmax(-1, dtype=torch.float32).to(q.dtype), dropout)
     return weights @ v, weights
 

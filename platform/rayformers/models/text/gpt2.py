@@ -9,12 +9,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from ...errors import ConfigError, InputError
 from ...nn import masks
 from ...nn.activations import activation
-from ...nn.attention import Attention
+from ...nn.attention import Attention, causal_mask
 from ...nn.context import Context
 from ...nn.feedforward import MLP
 from ...nn.positions import RotaryTable
@@ -158,6 +159,7 @@ class GPT2(nn.Module):
         use_cache = keeps_cache(self, use_cache)
         seen = open_cache(context, past_key_values, use_cache)
         self.open_masks(context, x, seen, attention_mask)
+        hide_doubly(context, x)
         positions = positions_of(x, seen, position_ids, cache_position)
         for kind, table in self.rotary.items():
             context.rotary[kind] = table(positions, x.dtype)
@@ -175,6 +177,22 @@ class GPT2(nn.Module):
             last_hidden_state=x, past_key_values=context.cache if use_cache else None, cross_attentions=crossed,
             **context.recorded(),
         )  # fmt: skip
+
+
+def hide_doubly(context: Context, x: Tensor) -> None:
+    """For attention written out: what comes later is out for good, what is padding may be seen if nothing else is.
+
+    Queries on padding then attend evenly to the positions before them, as the reference's do.
+    """
+    if context.kernel != "eager" and not context.record_attentions:
+        return
+    for kind, mask in context.masks.items():
+        if mask is None or mask.dtype != torch.bool:
+            continue
+        queries, keys = x.shape[1], mask.shape[-1]
+        later = ~causal_mask(queries, keys, x.device)
+        additive = torch.zeros_like(mask, dtype=torch.float32).masked_fill(~mask, torch.finfo(torch.float32).min)
+        context.masks[kind] = additive.masked_fill(later, -torch.inf)
 
 
 def learned_positions(table: nn.Embedding, positions: Tensor, length: int | None) -> Tensor:
