@@ -118,8 +118,8 @@ class DebugUnderflowOverflow:
         elif broken:
             shown = "\n".join(self.frames)
             raise TrainingError(
-                f"A number overflowed or became NaN in batch {self.batch_number}. "
-                f"The last {len(self.frames)} modules:\n{_HEADER}\n{shown}\nLower the learning rate, or use bf16 or fp32 rather than fp16."
+                f"A number overflowed or became NaN in batch {self.batch_number}. Lower the learning rate, or use bf16 "
+                f"or fp32 rather than fp16. The last {len(self.frames)} modules:\n{_HEADER}\n{shown}"
             )
         if module is self.model:
             finished, self.batch_number = self.batch_number, self.batch_number + 1
