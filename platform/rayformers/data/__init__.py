@@ -24,8 +24,8 @@ __all__ = [
     "Column", "DataCollatorForLanguageModeling", "DataCollatorForMultipleChoice",
     "DataCollatorForPermutationLanguageModeling", "DataCollatorForSeq2Seq", "DataCollatorForTokenClassification",
     "DataCollatorForWholeWordMask", "DataCollatorMixin", "DataCollatorWithFlattening", "DataCollatorWithPadding",
-    "DefaultDataCollator", "Manifest", "MicroBatch", "Order", "PREPROCESSORS", "Preprocessor", "SOURCES", "ShardedDataset",
-    "Source", "default_data_collator", "open_source", "split", "write_rows",
+    "DefaultDataCollator", "Manifest", "MicroBatch", "Order", "PREPROCESSORS", "Preprocessor", "SOURCES",
+    "ShardedDataset", "Source", "default_data_collator", "open_source", "split", "write_rows",
 ]  # fmt: skip
 
 _MODULES = {
