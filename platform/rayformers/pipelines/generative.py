@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from ..generation.configuration import GenerationConfig
+from .base import Parameters
 from .text import TextPipeline
 
 
@@ -47,6 +50,12 @@ class GenerativePipeline(TextPipeline):
         for name, value in specific.items():
             setattr(config, name, value)
         return config
+
+    def stream(self, items: Iterable[Any], batch_size: int | None, merged: Parameters) -> Iterator[Any]:
+        """See Pipeline.stream. One random number is drawn first, as the reference's loader of several inputs does, so
+        that one seed gives the same sampled texts."""
+        torch.empty((), dtype=torch.int64).random_()
+        yield from super().stream(items, batch_size, merged)
 
     def generate(self, inputs: dict[str, Any], options: dict[str, Any]) -> Tensor:
         """Token ids [B, sequences, T] for inputs [B, ...]."""
