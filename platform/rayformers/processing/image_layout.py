@@ -144,9 +144,7 @@ def make_flat_list_of_images(images: Any, expected_ndims: int = 3) -> list[Any]:
         return [images]
     if images.ndim == expected_ndims + 1:
         return list(images)
-    raise InputError(
-        f"A picture of shape {tuple(images.shape)}; expected {expected_ndims} axes, one more for a batch."
-    )
+    raise InputError(f"A picture of shape {tuple(images.shape)}; expected {expected_ndims} axes, one more for a batch.")
 
 
 def make_list_of_images(images: Any, expected_ndims: int = 3) -> list[Any]:
