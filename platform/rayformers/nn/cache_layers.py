@@ -186,7 +186,7 @@ class SlidingWindowLayer(CacheLayerMixin):
         if self._start + total > self._buffers[0].shape[-2]:  # type: ignore[index]
             ahead = max(_GROWTH_TOKENS, min(total, self.sliding_window) // 2)
             made = tuple(x.new_empty(*x.shape[:-2], total + ahead, x.shape[-1]) for x in (keys, values))
-            for buffer, x in zip(made, old, strict=True):
+            for buffer, x in zip(made, (old[0], old[1]), strict=True):
                 buffer[..., : self._length, :] = x
             self._buffers, self._start = (made[0], made[1]), 0
         assert self._buffers is not None
