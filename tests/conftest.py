@@ -1,10 +1,8 @@
-"""What every test may rely on: no ambient settings, few threads, no leftover cluster."""
+"""What every test may rely on: no ambient settings, few threads."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-
 import hypothesis
 import pytest
 
@@ -23,12 +21,3 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """A developer's own cluster, tracker or token must neither help nor hurt a test."""
     for name in AMBIENT:
         monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture(scope="module")
-def ray_cluster() -> Iterator[object]:
-    """A Ray cluster of this module's own, with CPUs for two workers and their data tasks."""
-    from rayformers.cluster import connect, needed_cpus
-
-    with connect("local", num_cpus=needed_cpus(2), object_store_bytes=200 * 1024**2) as cluster:
-        yield cluster

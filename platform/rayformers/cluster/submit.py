@@ -15,6 +15,8 @@ from typing import Any
 from ..errors import ConfigError, NotFoundError, ResourceError
 from .runtime_env import runtime_env
 
+AGENT_TIMEOUT_S = 30
+
 
 @dataclass(frozen=True, kw_only=True)
 class Submission:
@@ -72,7 +74,7 @@ def submit(
             raise ConfigError(f"The job file {job} lies outside working_dir {working_dir}, which is what is sent.")
         command = shlex.join(["python", "-m", "rayformers.cli.main", "train", inside.as_posix(), *overrides])
         environment = runtime_env(local=False, working_dir=folder, secrets=secrets, pip=pip)
-        identity = str(client.submit_job(entrypoint=command, runtime_env=environment, metadata={"job": file.name}))
+        identity = _send(client, entrypoint=command, runtime_env=environment, metadata={"job": file.name})
     if not wait:
         return Submission(id=identity, status="PENDING", exit_code=None)
     asyncio.run(_follow(client, identity, on_log))
@@ -89,6 +91,21 @@ def _client(address: str) -> Any:
             f"No Ray dashboard answers at {address}. Give the address of a running cluster's dashboard "
             "(`ray dashboard cluster.yaml` forwards it to http://127.0.0.1:8265)."
         ) from error
+
+
+def _send(client: Any, **job: Any) -> str:
+    """The id of the submitted job. A cluster that has just started has no agent for jobs in its first seconds."""
+    deadline_s = time.monotonic() + AGENT_TIMEOUT_S
+    while True:
+        try:
+            return str(client.submit_job(**job))
+        except RuntimeError as error:
+            if "No available agent" in str(error) and time.monotonic() < deadline_s:
+                time.sleep(1)
+                continue
+            raise ResourceError(
+                f"The cluster did not take the job: {str(error).strip()} See `rayformers doctor`."
+            ) from error
 
 
 async def _follow(client: Any, identity: str, on_log: Callable[[str], None] | None) -> None:
