@@ -52,7 +52,7 @@ def serve_config(model: Path, port: int, **arguments: Any) -> dict[str, Any]:
     return {"proxy_location": "HeadOnly", "http_options": http, "applications": [application]}
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def deployed(vit_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     from ray import serve
 
