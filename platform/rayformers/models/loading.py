@@ -20,15 +20,9 @@ from .config import PretrainedConfig, split_hub_options
 if TYPE_CHECKING:
     from .base import PreTrainedModel
 
-_INERT = (
-    "use_safetensors",
-    "low_cpu_mem_usage",
-    "weights_only",
-    "_fast_init",
-    "state_dict",
-    "offload_folder",
-    "max_memory",
-)
+_INERT = ("use_safetensors", "low_cpu_mem_usage", "weights_only", "_fast_init")
+"""Switches of the guides whose useful setting is always on here."""
+_UNSUPPORTED = ("state_dict", "offload_folder", "offload_state_dict", "max_memory", "tp_plan")
 
 
 @dataclass
@@ -63,6 +57,11 @@ def from_pretrained(cls: type[PreTrainedModel], reference: str, *args: Any, **op
     build_options = {name: options.pop(name) for name in ("add_pooling_layer",) if name in options}
     for name in _INERT:
         options.pop(name, None)
+    if given := [name for name in _UNSUPPORTED if options.pop(name, None) is not None]:
+        raise ConfigError(
+            f"{cls.__name__}.from_pretrained cannot use {', '.join(given)}. Weights come from the checkpoint's files; to "
+            "place them, give device_map as 'auto', a device, or a mapping of module names to devices."
+        )
     folder = resolve(reference, **hub)
     if not isinstance(config, PretrainedConfig):
         values, overrides = cls.config_class.get_config_dict(config or folder, **options)

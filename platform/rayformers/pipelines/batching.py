@@ -136,7 +136,7 @@ def _fits(batch: list[Unit], unit: Unit, spent: int, batch_size: int, limit: int
     padded = batch[0].cost * rows
     if rows > batch_size or padded > limit:
         return False
-    return padded - (spent + unit.cost) <= max(MAX_PADDING * padded, 0) or batch[0].cost <= 8
+    return padded - (spent + unit.cost) <= MAX_PADDING * padded or batch[0].cost <= 8
 
 
 def run_halving(run: Callable[[list[Unit]], list[Any]], batch: list[Unit]) -> list[Any]:

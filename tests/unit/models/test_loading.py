@@ -163,6 +163,12 @@ def test_unknown_options(folder: Path) -> None:
         rayformers.AutoModelForImageClassification.from_pretrained(folder, attn_implementation="eagre")
 
 
+@pytest.mark.parametrize("option", ["state_dict", "max_memory", "offload_folder"])
+def test_options_that_would_have_no_effect_are_refused(folder: Path, option: str) -> None:
+    with pytest.raises(ConfigError, match=f"cannot use {option}"):
+        rayformers.AutoModelForImageClassification.from_pretrained(folder, **{option: {}})
+
+
 def test_pickled_weights_are_not_written(model: Any, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="safetensors"):
         model.save_pretrained(tmp_path, safe_serialization=False)
