@@ -59,8 +59,8 @@ def from_pretrained(cls: type[PreTrainedModel], reference: str, *args: Any, **op
         options.pop(name, None)
     if given := [name for name in _UNSUPPORTED if options.pop(name, None) is not None]:
         raise ConfigError(
-            f"{cls.__name__}.from_pretrained cannot use {', '.join(given)}. Weights come from the checkpoint's files; to "
-            "place them, give device_map as 'auto', a device, or a mapping of module names to devices."
+            f"{cls.__name__}.from_pretrained cannot use {', '.join(given)}. Weights come from the checkpoint's files; "
+            "to place them, give device_map as 'auto', a device, or a mapping of module names to devices."
         )
     folder = resolve(reference, **hub)
     if not isinstance(config, PretrainedConfig):
